@@ -1,0 +1,1 @@
+"""Environments: many copies of one task, stepped in one call."""

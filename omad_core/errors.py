@@ -1,0 +1,17 @@
+"""Everything this package raises on purpose: one small tree, ordered by what a caller can do about it."""
+
+
+class OmadError(Exception):
+    """Something a person can read and act on; its text says what, where and what to try."""
+
+
+class ConfigError(OmadError, ValueError):
+    """A setting is unknown, out of range, or contradicts another one."""
+
+
+class TaskError(OmadError):
+    """A task cannot be found or built, or does not fit (discrete actions, no agents)."""
+
+
+class CheckpointError(OmadError):
+    """A checkpoint or policy folder is truncated, altered, foreign, or of a newer format."""

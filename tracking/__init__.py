@@ -1,0 +1,1 @@
+"""Where trials are recorded: local spools and MLflow."""

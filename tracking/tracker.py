@@ -1,0 +1,98 @@
+"""Tracker: where studies and trials are recorded. Every call can be repeated and changes nothing twice."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from tracking.point import Row
+
+RunStatus = Literal["finished", "failed", "pruned", "killed"]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What is known of a study or trial when its run is opened."""
+
+    name: str
+    """`hopper` for a study's parent run, `trial 17` for a trial."""
+    study: str
+    """The study; names the experiment."""
+    slot: int | None = None
+    """Slot number of a trial; None for the study's parent run."""
+    parent_run_id: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Sampled parameters of a trial, as sampled."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, Any] = field(default_factory=dict)
+    """JSON documents stored as artifacts: file name to content (effective config, spec, provenance)."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A policy folder to publish as a model."""
+
+    folder: Path
+    """safetensors + JSON, as `omad_core.Policy.save` writes it."""
+    code: Path
+    """The pyfunc "model from code" file."""
+    code_paths: Sequence[Path]
+    """Packages that the code needs and no index offers."""
+    requirements: Sequence[str]
+    input_example: Any
+    """NumPy array, one batch of joint observations."""
+    output_example: Any
+    """What the model answers to it."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    step: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Tracker(Protocol):
+    """Where runs are kept. All methods raise TrackingUnavailable where the server cannot be reached."""
+
+    def check(self) -> None:
+        """Reach the store within seconds, creating and upgrading an empty one under a lock."""
+        ...
+
+    def open_run(self, info: RunInfo) -> str:
+        """The id of the study's or trial's run: found by its tags (study, slot), else created."""
+        ...
+
+    def complete_run(self, run_id: str, info: RunInfo) -> None:
+        """Write what is missing of params, tags and documents; params already there are left."""
+        ...
+
+    def discard_run(self, run_id: str) -> None:
+        """Delete a run that lost the race to be its slot's."""
+        ...
+
+    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
+        """Send rows in as few batches as the store takes; identical rows count once."""
+        ...
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None: ...
+
+    def upload(self, run_id: str, files: Mapping[str, Path]) -> None:
+        """Store local files as artifacts: artifact path to file."""
+        ...
+
+    def download(self, run_id: str, artifact: str, target: Path) -> None:
+        """Fetch one artifact into the file `target`, atomically. Raises ArtifactMissing."""
+        ...
+
+    def delete(self, run_id: str, artifact: str) -> None:
+        """Delete an artifact or a folder of them; absent ones are no error."""
+        ...
+
+    def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
+        """Store a LoggedModel linked to the run, once per run; returns its `models:/` URI."""
+        ...
+
+    def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
+        """Close a run with its true status."""
+        ...
+
+    def ui_address(self, run_id: str) -> str | None:
+        """Where a person looks at it, if there is such an address."""
+        ...
