@@ -1,0 +1,49 @@
+"""Arguments of a simulator, as users give them in `env.args`: known names, right types, or a clear error."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from omad_core.errors import ConfigError
+from omad_core.settings import convert, unknown
+
+
+def defaults(function: Callable[..., Any], without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Named parameters of a simulator's constructor with their defaults, less those in `without`."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in without}
+
+
+def checked(args: Mapping[str, Any], known: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """The defaults `known`, overridden by `args`. Raises ConfigError for unknown names and wrong types."""
+    for name in args:
+        if name not in known:
+            raise ConfigError(unknown(f"argument of {owner}", name, known))
+    return {
+        name: _like(name, args[name], default) if name in args else default for name, default in known.items()
+    }
+
+
+def _like(name: str, value: Any, default: Any) -> Any:
+    """A value in the type of the argument's default."""
+    path = f"env.args.{name}"
+    if isinstance(default, tuple):
+        return _interval(path, value)
+    if isinstance(default, bool):
+        return convert(path, value, bool)
+    # Weights are sometimes written as integers; a fraction must stay possible.
+    kind = int if name in ("frame_skip", "main_body", "max_episode_steps", "max_cycles") else float
+    number = convert(path, value, kind)
+    if kind is int and number < 1:
+        raise ConfigError(f"{path} = {value!r} is out of range: it must be at least 1")
+    return number
+
+
+def _interval(path: str, value: Any) -> tuple[float, float]:
+    if isinstance(value, str) or not isinstance(value, typing.Sequence) or len(value) != 2:
+        raise ConfigError(f"{path} = {value!r} is not a range; write two numbers, such as [0.7, 2.0]")
+    low, high = (float(convert(path, end, float)) for end in value)
+    if not low < high:
+        raise ConfigError(f"{path} = {value!r} is empty; the first number must be smaller than the second")
+    return low, high
