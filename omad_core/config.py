@@ -19,13 +19,19 @@ class EnvConfig:
     """The world: what of it an agent sees, and arguments of the simulator."""
 
     agent_obsk: int | None = setting(
-        1, "MAMuJoCo: how many joints away an agent sees; none = the full observation", low=0, high=20, structure=True
+        1,
+        "MAMuJoCo: how many joints away an agent sees; none = the full observation",
+        low=0,
+        high=20,
+        structure=True,
     )
     adversary: Literal["static", "random", "greedy"] = setting(
         "greedy", "Physical Deception: the fixed rule the adversary follows", structure=True
     )
     args: Mapping[str, Scalar] = setting(
-        factory=dict, help="Further keyword arguments of the simulator, such as ctrl_cost_weight", structure=True
+        factory=dict,
+        help="Further keyword arguments of the simulator, such as ctrl_cost_weight",
+        structure=True,
     )
 
 
@@ -40,7 +46,9 @@ class ActorConfig:
     hidden_width: int = setting(256, "Width of the hidden layers [dime]", low=1, high=8192, structure=True)
     hidden_layers: int = setting(3, "Number of hidden layers [dime]", low=1, high=16, structure=True)
     learning_rate: float = setting(3e-4, "Adam's step size of the actors [dime]", low=0.0, high=1.0)
-    sigma0: float = setting(2.5, "Standard deviation of the chain's start, eq. 1 [dime]", low=1e-3, high=100.0)
+    sigma0: float = setting(
+        2.5, "Standard deviation of the chain's start, eq. 1 [dime]", low=1e-3, high=100.0
+    )
     dt: float = setting(0.1, "Start of the learned step size of the chain, eq. 4 [dime]", low=1e-4, high=10.0)
     grad_clip: float = setting(1.0, "Elementwise clip of the actors' gradients [dime]", low=0.0, high=1e9)
 
@@ -50,10 +58,14 @@ class CriticConfig:
     """The joint critic: an ensemble of distributions of the return, given state and all actions."""
 
     head: Literal["quantile", "categorical"] = setting(
-        "quantile", "Quantiles (no bound on the return), or fixed categories on [-v_max, v_max]", structure=True
+        "quantile",
+        "Quantiles (no bound on the return), or fixed categories on [-v_max, v_max]",
+        structure=True,
     )
     quantiles: int = setting(25, "M of the quantile head [ours]", low=1, high=512)
-    drop_top: int = setting(0, "Largest pooled target quantiles left out per critic, as in TQC", low=0, high=511)
+    drop_top: int = setting(
+        0, "Largest pooled target quantiles left out per critic, as in TQC", low=0, high=511
+    )
     categories: int = setting(100, "M of the categorical head [omad]", low=2, high=1024, structure=True)
     v_max: float = setting(500.0, "Categorical head: largest absolute soft return", low=1e-3, high=1e9)
     entropy_bonus: float = setting(
@@ -64,7 +76,10 @@ class CriticConfig:
     hidden_layers: int = setting(2, "Number of hidden layers [dime]", low=1, high=16, structure=True)
     learning_rate: float = setting(3e-4, "Adam's step size of the critics [dime]", low=0.0, high=1.0)
     renorm_warmup: int = setting(
-        100_000, "Updates with plain batch statistics before BatchRenorm corrects them [dime]", low=0, high=10**12
+        100_000,
+        "Updates with plain batch statistics before BatchRenorm corrects them [dime]",
+        low=0,
+        high=10**12,
     )
 
 
@@ -73,9 +88,14 @@ class EntropyConfig:
     """The scale of the entropy bound in the objective: alpha, eq. 8 to 11."""
 
     mode: Literal["learned", "fixed"] = setting("learned", "Learn alpha towards `target`, or keep it")
-    alpha: float = setting(1.0, "Alpha: its start when learned, its value when fixed [dime]", low=1e-8, high=1e4)
+    alpha: float = setting(
+        1.0, "Alpha: its start when learned, its value when fixed [dime]", low=1e-8, high=1e4
+    )
     target: float = setting(
-        4.0, "Budget of run cost per action dimension that a learned alpha keeps to, eq. 11 [dime]", low=-100.0, high=100.0
+        4.0,
+        "Budget of run cost per action dimension that a learned alpha keeps to, eq. 11 [dime]",
+        low=-100.0,
+        high=100.0,
     )
     learning_rate: float = setting(1e-3, "Adam's step size of log alpha [dime]", low=0.0, high=1.0)
 
@@ -96,18 +116,28 @@ class TrainConfig:
     task: str = setting("hopper", "Task name, or module:factory of a PettingZoo ParallelEnv", structure=True)
     seed: int = setting(0, "Everything random in this training follows from it", low=0, high=2**62)
     env_steps: int = setting(3_000_000, "Environment steps of the whole training [omad]", low=1, high=10**12)
-    random_steps: int = setting(5_000, "First steps, with uniform actions and no updates [dime]", low=1, high=10**12)
-    num_envs: int = setting(1, "E: environments of one member, stepped together", low=1, high=4096, structure=True)
-    updates_per_step: int = setting(1, "Critic updates per environment step [ours]", low=1, high=64, structure=True)
+    random_steps: int = setting(
+        5_000, "First steps, with uniform actions and no updates [dime]", low=1, high=10**12
+    )
+    num_envs: int = setting(
+        1, "E: environments of one member, stepped together", low=1, high=4096, structure=True
+    )
+    updates_per_step: int = setting(
+        1, "Critic updates per environment step [ours]", low=1, high=64, structure=True
+    )
     policy_delay: int = setting(3, "Critic updates per actor update [dime]", low=1, high=64, structure=True)
     batch_size: int = setting(256, "B: transitions of one update [omad]", low=2, high=2**20, structure=True)
-    replay_size: int = setting(1_000_000, "Transitions that replay holds [omad]", low=2, high=10**9, structure=True)
+    replay_size: int = setting(
+        1_000_000, "Transitions that replay holds [omad]", low=2, high=10**9, structure=True
+    )
     gamma: float = setting(0.99, "Discount of one step [dime]", low=0.0, high=1.0)
     n_step: int = setting(1, "Rewards summed before the bootstrap, eq. 9", low=1, high=64, structure=True)
     matmul_precision: Literal["highest", "high", "medium"] = setting(
         "highest", "torch's float32 products; medium is about twice as fast on CPUs with bf16", structure=True
     )
-    log_every_steps: int = setting(200, "Environment steps between two rows of train/ metrics", low=1, high=10**9)
+    log_every_steps: int = setting(
+        200, "Environment steps between two rows of train/ metrics", low=1, high=10**9
+    )
     env: EnvConfig = field(default_factory=EnvConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)

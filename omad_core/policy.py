@@ -1,36 +1,139 @@
-"""Policy: what a user takes home and calls."""
+"""Policy: what a user takes home and calls. It needs torch, numpy and safetensors, and no simulator."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from omad_core.actor import time_features
+from omad_core.chain import ChainShape, act
+from omad_core.config import ActorConfig, EnvConfig
+from omad_core.errors import CheckpointError, ConfigError
+from omad_core.folder import pack, read_bytes, read_json, to_json, unpack, write_bytes
+from omad_core.gaussian import act_gaussian
+from omad_core.settings import from_dict, to_dict
 from omad_core.task import TaskSpec
 
+FORMAT = 1
+KIND = "omad-policy"
 FloatArray = NDArray[np.float32]
 
 
 class Policy:
-    """The decentralised policies of all agents of one task."""
+    """The decentralised policies of all agents of one task: each acts from its own observation."""
 
-    spec: TaskSpec
+    def __init__(
+        self,
+        spec: TaskSpec,
+        actor: ActorConfig,
+        env: EnvConfig,
+        weights: Mapping[str, NDArray[np.generic]],
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.spec, self.actor, self.env = spec, actor, env
+        self.notes = dict(notes or {})
+        self._weights = {name: torch.from_numpy(np.array(array))[None] for name, array in weights.items()}
 
     @classmethod
     def load(cls, folder: Path | str) -> "Policy":
         """Read a policy folder. Raises CheckpointError."""
-        raise NotImplementedError
+        folder = Path(folder)
+        path = folder / "policy.json"
+        document = read_json(read_bytes(path), str(path), KIND, FORMAT)
+        try:
+            content = read_bytes(folder / "policy.safetensors", document["digest"])
+            spec = _spec_from(document["spec"])
+            actor, env = from_dict(ActorConfig, document["actor"]), from_dict(EnvConfig, document["env"])
+            notes = document["notes"]
+        except (KeyError, TypeError, ConfigError) as error:
+            raise CheckpointError(f"{path} is not a policy this release can read: {error}") from error
+        return cls(spec, actor, env, unpack(content, str(folder / "policy.safetensors")), notes)
 
-    def save(self, folder: Path | str, extra: Mapping[str, Any] | None = None) -> None:
-        """Write `policy.safetensors` and `policy.json` (digest of the former inside)."""
-        raise NotImplementedError
+    def save(self, folder: Path | str, notes: Mapping[str, Any] | None = None) -> None:
+        """Write `policy.safetensors` and `policy.json`; `notes` are kept beside what is there already."""
+        folder = Path(folder)
+        content = pack({name: tensor[0].numpy() for name, tensor in self._weights.items()})
+        document = {
+            "kind": KIND,
+            "format": FORMAT,
+            "digest": write_bytes(folder / "policy.safetensors", content),
+            "spec": dataclasses.asdict(self.spec),
+            "actor": to_dict(self.actor),
+            "env": to_dict(self.env),
+            "notes": {**self.notes, **(notes or {})},
+        }
+        write_bytes(folder / "policy.json", to_json(document))
 
     def act(
         self, obs: Mapping[str, NDArray[Any]], *, deterministic: bool = False, seed: int | None = None
     ) -> dict[str, FloatArray]:
         """Actions in the environment's units, {agent: [..., d_i]}, for observations {agent: [..., O_i]}.
 
-        Agents may be asked alone. `seed`: makes the sample repeatable.
+        Agents may be asked alone, and for a whole batch of observations. `seed` makes a sample repeatable. Raises
+        ConfigError for an unknown agent or an observation of another width.
         """
-        raise NotImplementedError
+        generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed) if not deterministic else None
+        return {agent: self._act_alone(agent, np.asarray(o), generator) for agent, o in obs.items()}
+
+    def _act_alone(self, agent: str, obs: NDArray[Any], generator: torch.Generator | None) -> FloatArray:
+        index = self._index_of(agent)
+        width = self.spec.obs_dims[index]
+        if obs.ndim == 0 or obs.shape[-1] != width:
+            raise ConfigError(f"agent {agent!r} observes {width} numbers, got an array of shape {list(obs.shape)}")
+        flat = torch.zeros(1, 1, int(np.prod(obs.shape[:-1])), self.spec.obs_width)
+        flat[0, 0, :, :width] = torch.from_numpy(obs.reshape(-1, width).astype(np.float32))
+        squashed = self._run(slice(index, index + 1), flat, self._noise(1, flat.shape[2], generator))
+        action = self._to_box(index, squashed[0, 0].numpy())
+        return action.reshape(*obs.shape[:-1], self.spec.action_dims[index])
+
+    def _index_of(self, agent: str) -> int:
+        if agent not in self.spec.agents:
+            raise ConfigError(f"no agent {agent!r} in {self.spec.name}; its agents are {', '.join(self.spec.agents)}")
+        return self.spec.agents.index(agent)
+
+    def squashed(self, obs: Tensor, noise: Tensor) -> Tensor:
+        """Actions [1, A, N, U] in [-1, 1] of all agents for obs [1, A, N, O] and noise [1 + K, 1, A, N, U]."""
+        return self._run(slice(None), obs, noise)
+
+    @property
+    def noises(self) -> int:
+        """Normal draws of one action: x_0 and one a denoising step; a Gaussian takes one."""
+        return 1 + self.actor.denoising_steps if self.actor.kind == "diffusion" else 1
+
+    def _noise(self, agents: int, count: int, generator: torch.Generator | None) -> Tensor:
+        shape = (self.noises, 1, agents, count, self.spec.action_width)
+        return torch.zeros(shape) if generator is None else torch.randn(shape, generator=generator)
+
+    @torch.no_grad()
+    def _run(self, agents: slice, obs: Tensor, noise: Tensor) -> Tensor:
+        weights = {name: tensor[:, agents] for name, tensor in self._weights.items()}
+        if self.actor.kind == "gaussian":
+            return act_gaussian(weights, obs, noise)
+        steps = self.actor.denoising_steps
+        shape = ChainShape(
+            denoising_steps=torch.tensor([float(steps)]),
+            sigma0=torch.tensor([self.actor.sigma0]),
+            action_mask=torch.ones(obs.shape[1], self.spec.action_width),
+            features=time_features(steps, torch.device("cpu")),
+            ragged=False,
+        )
+        return act(weights, shape, obs, noise)
+
+    def _to_box(self, index: int, squashed: FloatArray) -> FloatArray:
+        low = np.asarray(self.spec.action_low[index], np.float32)
+        high = np.asarray(self.spec.action_high[index], np.float32)
+        real = squashed[:, : self.spec.action_dims[index]]
+        scaled: FloatArray = low + (real + 1.0) * 0.5 * (high - low)
+        return scaled
+
+
+def _spec_from(values: Mapping[str, Any]) -> TaskSpec:
+    def frozen(value: Any) -> Any:
+        return tuple(frozen(v) for v in value) if isinstance(value, list) else value
+
+    return TaskSpec(**{name: frozen(value) for name, value in values.items()})

@@ -67,7 +67,8 @@ def get(config: Any, path: str) -> Any:
     """Value at a dotted path. Raises ConfigError for an unknown path."""
     leaf(type(config), path)
     for name in path.split("."):
-        config = getattr(config, name)
+        # an argument that is not given is left to the simulator: None
+        config = config.get(name) if isinstance(config, Mapping) else getattr(config, name)
     return config
 
 
@@ -116,7 +117,7 @@ def _replace(config: T, nested: Mapping[str, Any]) -> T:
             changes[name] = {**old, **value}
         else:
             changes[name] = value
-    return dataclasses.replace(typing.cast(Any, config), **changes)
+    return typing.cast(T, dataclasses.replace(typing.cast(Any, config), **changes))
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -178,7 +179,11 @@ def _to_int(path: str, value: Any) -> int:
     number = _to_float(path, value)
     if not math.isfinite(number) or number != int(number):
         raise ConfigError(f"{path} = {value!r} is not a whole number")
-    return int(value.replace("_", "")) if isinstance(value, str) and value.lstrip("+-").isdigit() else int(number)
+    return (
+        int(value.replace("_", ""))
+        if isinstance(value, str) and value.lstrip("+-").isdigit()
+        else int(number)
+    )
 
 
 def _to_float(path: str, value: Any) -> float:
@@ -198,12 +203,14 @@ def _to_mapping(path: str, value: Any) -> dict[str, Any]:
 
 
 def check(config: Any, prefix: str = "") -> None:
-    """Refuse a settings object with a field of the wrong type or out of bounds. Raises ConfigError."""
+    """Refuse an object whose settings are of the wrong type or out of bounds. Raises ConfigError."""
     hints = typing.get_type_hints(type(config))
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value):
             check(value, f"{prefix}{f.name}.")
+            continue
+        if "setting" not in f.metadata:  # structured parts, which their own class checks
             continue
         path = prefix + f.name
         converted = convert(path, value, hints[f.name])

@@ -14,18 +14,24 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class ReplayRows:
-    """A stretch of replay in the order it was written; observations once, not as s and s'."""
+    """A stretch of replay in the order it was written; observations once, not as s and s'.
 
+    Numbers count from the member's first vector step (frames) and first ended episode (finals).
+    """
+
+    oldest: int
+    """First frame still in the window."""
     start: int
-    """Number of the first vector step held, counted from the member's first."""
+    """First frame held here: `oldest`, or where an earlier checkpoint stopped."""
     stop: int
-    """One past the last vector step held."""
+    """One past the last frame."""
     frames: Arrays
     """[stop - start, E, ...] per name."""
+    oldest_final: int
     finals_start: int
-    """Number of the first final observation held (those that end an episode), counted likewise."""
+    finals_stop: int
     finals: Arrays
-    """[n, ...] per name."""
+    """[finals_stop - finals_start, ...] per name."""
 
 
 @dataclass(frozen=True)
@@ -40,4 +46,4 @@ class MemberState:
     records: Mapping[str, Any]
     """JSON-ready: evaluations so far, running episode returns."""
     replay: ReplayRows
-    """All rows still in the window; a checkpoint writes those it has not stored yet."""
+    """The rows of the window, or those of them that no earlier checkpoint stored."""

@@ -1,0 +1,86 @@
+"""The actor's network f_theta(x_k, o, k) of eq. 2: one per agent, all agents and members in one program.
+
+The first hidden layer is linear in (x, o, time), so what comes from the observation and from the time features
+is computed once a chain (`prepare`) and only x's part once a step (`drift`).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from omad_core.config import ActorConfig
+from omad_core.layers import Params, init_linear, linear
+
+TIME_FREQUENCIES = 256
+LAST_LAYER_SCALE = 1e-8
+"""So small that f = 0 at the start: the first policy is the squashed noise process [dime]."""
+
+
+def init_diffusion(config: ActorConfig, agents: int, obs: int, act: int, gen: torch.Generator) -> Params:
+    """One member's diffusion policies; `raw_dt` and `raw_friction` pass through softplus, eq. 4."""
+    width = config.hidden_width
+    params: Params = {}
+    params |= init_linear("time.0", agents, 2 * TIME_FREQUENCIES, width, gen)
+    params |= init_linear("time.1", agents, width, width, gen)
+    joined = init_linear("join", agents, act + obs + width, width, gen)
+    params |= {
+        "join.x": joined["join.weight"][:, :act].contiguous(),
+        "join.obs": joined["join.weight"][:, act : act + obs].contiguous(),
+        "join.time": joined["join.weight"][:, act + obs :].contiguous(),
+        "join.bias": joined["join.bias"],
+    }
+    for layer in range(1, config.hidden_layers):
+        params |= init_linear(f"hidden.{layer}", agents, width, width, gen)
+    params |= init_linear("last", agents, width, act, gen, LAST_LAYER_SCALE)
+    params["raw_dt"] = torch.full((agents, 1), inverse_softplus(config.dt), device=gen.device)
+    params["raw_friction"] = torch.full((agents, act), inverse_softplus(1.0), device=gen.device)
+    return params
+
+
+def inverse_softplus(value: float) -> float:
+    """x with softplus(x) = value."""
+    return value + math.log(-math.expm1(-value))
+
+
+def time_features(steps: int, device: torch.device) -> Tensor:
+    """[steps, 512]: sines and cosines of k with frequencies from 0.1 to 100 [dime]."""
+    frequency = torch.linspace(0.1, 100.0, TIME_FREQUENCIES, dtype=torch.float64)
+    phase = torch.arange(steps, dtype=torch.float64)[:, None] * frequency
+    return torch.cat([phase.sin(), phase.cos()], dim=1).to(device=device, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What of the first hidden layer stays the same along a chain."""
+
+    obs: Tensor
+    """[P * A, N, H] part of the observation."""
+    time: Tensor
+    """[P * A, K, H] part of the step, bias included."""
+
+
+def prepare(params: Mapping[str, Tensor], obs: Tensor, features: Tensor) -> Prepared:
+    """Observations [P * A, N, O] and time features [K, 512] through their parts of the first layer."""
+    networks = obs.shape[0]
+    hidden = functional.gelu(linear(params, "time.0", features.expand(networks, -1, -1)), approximate="tanh")
+    hidden = linear(params, "time.1", hidden)
+    bias = params["join.bias"].flatten(0, 1).unsqueeze(1)
+    return Prepared(
+        obs=torch.bmm(obs, params["join.obs"].flatten(0, 1)),
+        time=torch.baddbmm(bias, hidden, params["join.time"].flatten(0, 1)),
+    )
+
+
+def drift(params: Mapping[str, Tensor], prepared: Prepared, x: Tensor, k: int) -> Tensor:
+    """f_theta(x_k, o, k): [P * A, N, U] -> [P * A, N, U]."""
+    hidden = torch.baddbmm(prepared.obs, x, params["join.x"].flatten(0, 1)) + prepared.time[:, k : k + 1]
+    hidden = functional.gelu(hidden, approximate="tanh")
+    layer = 1
+    while f"hidden.{layer}.weight" in params:
+        hidden = functional.gelu(linear(params, f"hidden.{layer}", hidden), approximate="tanh")
+        layer += 1
+    return linear(params, "last", hidden)

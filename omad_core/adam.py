@@ -1,0 +1,72 @@
+"""Adam (arXiv 1412.6980) over stacked members: learning rates and step counts are [P]."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from omad_core.layers import Params
+
+BETA1, BETA2 = 0.5, 0.999
+"""[dime]"""
+EPS = 1e-8
+
+
+class Adam:
+    """Moments and step counts of one dictionary of parameters [P, ...]."""
+
+    def __init__(self, params: Mapping[str, Tensor]) -> None:
+        self.names = list(params)
+        self.first: Params = {name: torch.zeros_like(p) for name, p in params.items()}
+        self.second: Params = {name: torch.zeros_like(p) for name, p in params.items()}
+        members, device = next(iter(params.values())).shape[0], next(iter(params.values())).device
+        self.steps = torch.zeros(members, dtype=torch.float64, device=device)
+
+    def clear(self, place: int) -> None:
+        """Forget one member's moments."""
+        for tensors in (self.first, self.second):
+            for tensor in tensors.values():
+                tensor[place].zero_()
+        self.steps[place] = 0
+
+    @torch.no_grad()
+    def step(
+        self,
+        params: Mapping[str, Tensor],
+        gradients: Sequence[Tensor],
+        learning_rate: Tensor,
+        learning: Tensor | None = None,
+    ) -> None:
+        """One step of the members where `learning` [P] is true (None: all); the others stay as they are.
+
+        gradients: in the order of the parameters; learning_rate: [P].
+        """
+        self.steps += 1.0 if learning is None else learning
+        count = self.steps.clamp(min=1.0)
+        step = (learning_rate / (1.0 - BETA1**count)).to(torch.float32)
+        correction = (1.0 - BETA2**count).rsqrt().to(torch.float32)
+        if learning is not None:
+            step = step * learning
+        for name, gradient in zip(self.names, gradients, strict=True):
+            self._step_one(params[name], name, gradient, step, correction, learning)
+
+    def _step_one(
+        self,
+        param: Tensor,
+        name: str,
+        gradient: Tensor,
+        step: Tensor,
+        correction: Tensor,
+        learning: Tensor | None,
+    ) -> None:
+        shape = (-1,) + (1,) * (param.ndim - 1)
+        first, second = self.first[name], self.second[name]
+        if learning is None:
+            first.lerp_(gradient, 1.0 - BETA1)
+            second.mul_(BETA2).addcmul_(gradient, gradient, value=1.0 - BETA2)
+        else:
+            weight = learning.to(torch.float32).view(shape)
+            first.lerp_(gradient, weight * (1.0 - BETA1))
+            second.lerp_(gradient.square(), weight * (1.0 - BETA2))
+        denominator = second.sqrt().mul_(correction.view(shape)).add_(EPS)
+        param.sub_(first.div(denominator).mul_(step.view(shape)))

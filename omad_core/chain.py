@@ -1,0 +1,123 @@
+"""The diffusion chain: sampling an action and the terms of its entropy bound, eq. 1 to 8."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from omad_core.actor import drift, prepare
+
+LOG_2 = math.log(2.0)
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Actions of all agents, and what they cost in the entropy bound."""
+
+    action: Tensor
+    """[P, A, N, U] squashed, in [-1, 1]."""
+    cost: Tensor
+    """[P, A, N] run cost c_i, eq. 5."""
+    prior: Tensor
+    """[P, A, N] prior term t_i, eq. 6."""
+
+
+def step_sizes(params: Mapping[str, Tensor], denoising_steps: Tensor, steps: int) -> Tensor:
+    """eta_k of eq. 4: [P, A, steps, U] for members with `denoising_steps` [P]; 1 where k >= K (padding).
+
+    A padded step is computed and dropped; eta = 0 there would give NaN gradients.
+    """
+    k = torch.arange(steps, device=denoising_steps.device)
+    total = denoising_steps[:, None]
+    u = (total - k).clamp(min=0) / total
+    schedule = 0.999 * torch.cos(0.5 * math.pi * (1.008 - u) / 1.008).square() + 0.001
+    dt = functional.softplus(params["raw_dt"])
+    friction = functional.softplus(params["raw_friction"])
+    eta = schedule[:, None, :, None] * (dt / friction)[:, :, None, :]
+    return torch.where((k < total)[:, None, :, None], eta, 1.0)
+
+
+def log_one_minus_tanh2(x: Tensor) -> Tensor:
+    """log(1 - tanh^2 x) without overflow."""
+    size = x.abs()
+    return 2.0 * (LOG_2 - size - torch.log1p(torch.exp(-2.0 * size)))
+
+
+@dataclass(frozen=True)
+class ChainShape:
+    """What the chain must know of its members and agents beside the weights."""
+
+    denoising_steps: Tensor
+    """[P] K of each member, float."""
+    sigma0: Tensor
+    """[P] standard deviation of the start."""
+    action_mask: Tensor
+    """[A, U] 1 for real action dimensions, 0 for padding."""
+    features: Tensor
+    """[steps, 512] time features; steps = the largest K present."""
+    ragged: bool
+    """Whether members differ in K, so that padded steps must be dropped."""
+
+
+def act(params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Tensor) -> Tensor:
+    """Actions [P, A, N, U] for observations [P, A, N, O] and noise [1 + steps, P, A, N, U] (x_0 first).
+
+    The noise of x_0 has standard deviation 1; zeros give the deterministic policy.
+    """
+    x, _, _ = _run(params, shape, obs, noise, with_cost=False)
+    return torch.tanh(x).unflatten(0, obs.shape[:2])
+
+
+def draw(params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Tensor) -> Draw:
+    """Actions with the terms of eq. 5 and 6; gradients flow through all steps."""
+    members, agents = obs.shape[:2]
+    x, cost, start = _run(params, shape, obs, noise, with_cost=True)
+    mask = shape.action_mask.expand(members, -1, -1).flatten(0, 1).unsqueeze(1)
+    cost = ((cost - log_one_minus_tanh2(x)) * mask).sum(-1)
+    sigma0 = _per_network(shape.sigma0, agents)
+    prior = -0.5 * (((start / sigma0).square() + LOG_2PI + 2.0 * sigma0.log()) * mask).sum(-1)
+    size = (members, agents)
+    return Draw(torch.tanh(x).unflatten(0, size), cost.unflatten(0, size), prior.unflatten(0, size))
+
+
+def _per_network(values: Tensor, agents: int) -> Tensor:
+    """[P] -> [P * A, 1, 1]."""
+    return values.repeat_interleave(agents)[:, None, None]
+
+
+def _run(
+    params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Tensor, with_cost: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x_K, sum_k [log F_k - log B_k] per dimension (zeros if not wanted), x_0; each [P * A, N, U]."""
+    agents = obs.shape[1]
+    steps = shape.features.shape[0]
+    flat_noise = noise.flatten(1, 2)
+    eta = step_sizes(params, shape.denoising_steps, steps).flatten(0, 1)
+    scale = (2.0 * eta).sqrt()
+    pull = eta / _per_network(shape.sigma0, agents).square()
+    keep = 1.0 - pull
+    prepared = prepare(params, obs.flatten(0, 1), shape.features)
+    x = start = flat_noise[0] * _per_network(shape.sigma0, agents)
+    cost = torch.zeros_like(x)
+    for k in range(steps):
+        at = slice(k, k + 1)
+        f = drift(params, prepared, x, k)
+        step_noise = flat_noise[k + 1]
+        following = x * keep[:, at] + f * eta[:, at] + scale[:, at] * step_noise
+        added = _log_ratio(x, following, keep[:, at], eta[:, at], step_noise) if with_cost else None
+        if shape.ragged:
+            real = (shape.denoising_steps > k).repeat_interleave(agents)[:, None, None]
+            following = torch.where(real, following, x)
+            added = torch.where(real, added, 0.0) if added is not None else None
+        x = following
+        cost = cost + added if added is not None else cost
+    return x, cost, start
+
+
+def _log_ratio(x: Tensor, following: Tensor, keep: Tensor, eta: Tensor, noise: Tensor) -> Tensor:
+    """log F_k - log B_k per dimension; the normalisers cancel."""
+    return (x - following * keep).square() / (4.0 * eta) - 0.5 * noise.square()

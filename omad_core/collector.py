@@ -1,0 +1,172 @@
+"""The collector: steps the training environments of all members and fills their replay."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omad_core.config import TrainConfig
+from omad_core.envs.base import EnvState, VectorEnv
+from omad_core.errors import CheckpointError
+from omad_core.replay import Replay
+from omad_core.streams import Stream, derive, env_seeds
+
+EXPLORE_BLOCK = 64
+
+
+@dataclass
+class Episodes:
+    """One member's episodes in training: those running and those that ended since the last log."""
+
+    begun: list[int]
+    returns: list[float]
+    lengths: list[int]
+    ended_returns: list[float] = field(default_factory=list)
+    ended_lengths: list[int] = field(default_factory=list)
+
+    def count(self, rewards: NDArray[np.float64], ended: NDArray[np.bool_]) -> None:
+        """One vector step: rewards and ends, [E]."""
+        for env, reward in enumerate(rewards):
+            self.returns[env] += float(reward)
+            self.lengths[env] += 1
+            if ended[env]:
+                self.ended_returns.append(self.returns[env])
+                self.ended_lengths.append(self.lengths[env])
+                self.returns[env], self.lengths[env] = 0.0, 0
+
+    def read(self) -> dict[str, float]:
+        """Means over the episodes that ended since the last reading."""
+        if not self.ended_returns:
+            return {}
+        values = {
+            "train/return_mean": float(np.mean(self.ended_returns)),
+            "train/episode_length": float(np.mean(self.ended_lengths)),
+        }
+        self.ended_returns, self.ended_lengths = [], []
+        return values
+
+
+class Collector:
+    """Environments [capacity * E] in one vector; place p owns p * E to (p + 1) * E."""
+
+    def __init__(self, env: VectorEnv, replay: Replay, capacity: int, envs: int) -> None:
+        self.env, self._replay, self._envs = env, replay, envs
+        spec = env.spec
+        self._seen_width = spec.num_agents * spec.obs_width + spec.state_dim
+        self.obs = np.zeros((capacity, envs, spec.num_agents, spec.obs_width), np.float32)
+        self._explore = np.zeros((capacity, EXPLORE_BLOCK, envs, spec.num_agents, spec.action_width), np.float32)
+        self._explore_block = [-1] * capacity
+        self.episodes = [self._no_episodes() for _ in range(capacity)]
+
+    def _no_episodes(self) -> Episodes:
+        return Episodes([0] * self._envs, [0.0] * self._envs, [0] * self._envs)
+
+    def _range(self, place: int) -> range:
+        return range(place * self._envs, (place + 1) * self._envs)
+
+    def start(self, place: int, config: TrainConfig) -> None:
+        """First episodes of a new member."""
+        self.episodes[place] = self._no_episodes()
+        self._explore_block[place] = -1
+        self._replay.clear(place)
+        for env in range(self._envs):
+            self._begin(place, env, config)
+        self._show([place])
+
+    def _begin(self, place: int, env: int, config: TrainConfig) -> None:
+        episodes = self.episodes[place]
+        seeds = env_seeds(config.seed, Stream.RESET, env, range(episodes.begun[env], episodes.begun[env] + 1))
+        self.env.reset([place * self._envs + env], seeds)
+        episodes.begun[env] += 1
+
+    def _show(self, places: Sequence[int]) -> None:
+        obs, state = self.env.observe()
+        index = [i for place in places for i in self._range(place)]
+        seen = self._join(obs[index], state[index]).reshape(len(places), self._envs, -1)
+        self._replay.show(places, seen)
+        self.obs[list(places)] = obs[index].reshape(len(places), self._envs, *obs.shape[1:])
+
+    @staticmethod
+    def _join(obs: NDArray[Any], state: NDArray[Any]) -> NDArray[np.float32]:
+        return np.concatenate([obs.reshape(len(obs), -1), state], 1, dtype=np.float32)
+
+    def random_actions(self, place: int, vector_step: int, seed: int) -> NDArray[np.float32]:
+        """Uniform actions of one member for one vector step: [E, A, U]."""
+        block, at = divmod(vector_step, EXPLORE_BLOCK)
+        if self._explore_block[place] != block:
+            rng = np.random.default_rng(derive(seed, Stream.EXPLORE, block))
+            self._explore[place] = rng.uniform(-1.0, 1.0, self._explore.shape[1:])
+            self._explore_block[place] = block
+        drawn: NDArray[np.float32] = self._explore[place, at]
+        return drawn
+
+    def step(self, places: Sequence[int], configs: Sequence[TrainConfig], actions: NDArray[np.float32]) -> None:
+        """One vector step of these members with actions [n, E, A, U]; ended episodes begin anew."""
+        index = [i for place in places for i in self._range(place)]
+        flat = actions.reshape(len(index), *actions.shape[2:])
+        answer = self.env.step(flat.astype(np.float64), None if len(index) == self.env.num_envs else index)
+        size = (len(places), self._envs)
+        ended = (answer.terminated | answer.truncated).reshape(size)
+        reward = np.asarray(answer.reward).reshape(size)
+        self._replay.put(
+            places,
+            actions.reshape(*size, -1),
+            reward,
+            answer.terminated.reshape(size),
+            ended,
+            self._join(answer.obs, answer.state).reshape(*size, -1),
+        )
+        for row, (place, config) in enumerate(zip(places, configs, strict=True)):
+            self.episodes[place].count(reward[row], ended[row])
+            for env in np.flatnonzero(ended[row]):
+                self._begin(place, int(env), config)
+        self._show(places)
+
+    def row(self, place: int) -> dict[str, NDArray[np.generic]]:
+        """States of one member's environments and what they show."""
+        arrays: dict[str, NDArray[np.generic]] = {}
+        obs, state = self.env.observe()
+        arrays["env/seen"] = self._join(obs[list(self._range(place))], state[list(self._range(place))])
+        if self.env.spec.resumable:
+            for env, index in enumerate(self._range(place)):
+                arrays |= {f"env/{env}/{name}": array for name, array in self.env.save(index).items()}
+        return arrays
+
+    def load(
+        self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]], episodes: Episodes
+    ) -> bool:
+        """Put a member's environments back, its replay being loaded. False: they had to start new episodes."""
+        self.episodes[place] = episodes
+        self._explore_block[place] = -1
+        if self.env.spec.resumable:
+            for env, index in enumerate(self._range(place)):
+                self.env.restore(index, _state_of(env, arrays))
+        else:
+            self._cut(place, config, arrays)
+        self._show([place])
+        return self.env.spec.resumable
+
+    def _cut(self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """The running episodes cannot go on: their last steps are truncated ones."""
+        episodes = self.episodes[place]
+        self._replay.truncate(place, np.asarray(arrays["env/seen"], np.float32))
+        for env in range(self._envs):
+            episodes.returns[env], episodes.lengths[env] = 0.0, 0
+            self._begin(place, env, config)
+
+
+def _state_of(env: int, arrays: Mapping[str, NDArray[np.generic]]) -> EnvState:
+    prefix = f"env/{env}/"
+    state = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+    if not state:
+        raise CheckpointError(f"the checkpoint holds no state of environment {env}; it was made with fewer environments")
+    return state
+
+
+def to_actions(tensor: torch.Tensor) -> NDArray[np.float32]:
+    """[P, A, N, U] on any device -> [P, N, A, U] in NumPy."""
+    actions: NDArray[np.float32] = tensor.transpose(1, 2).cpu().numpy()
+    return actions

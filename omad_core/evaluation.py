@@ -1,0 +1,88 @@
+"""Evaluation: whole episodes of the members' current policies, in steps small enough to be interrupted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from omad_core.collector import to_actions
+from omad_core.config import TrainConfig
+from omad_core.envs.base import VectorEnv
+from omad_core.learner import Learner
+from omad_core.noise import NoiseBlocks
+from omad_core.streams import Stream, env_seeds
+
+NOISE_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A member under evaluation."""
+
+    place: int
+    config: TrainConfig
+    vector_step: int
+
+
+class Evaluation:
+    """Episodes of several members at once; the weights stay as they are until it is done."""
+
+    def __init__(self, env: VectorEnv, learner: Learner, noise: NoiseBlocks, subjects: Sequence[Subject]) -> None:
+        self._env, self._learner, self._noise, self._subjects = env, learner, noise, subjects
+        self._episodes = learner.config.evaluation.episodes
+        self._alive = np.zeros(env.num_envs, np.bool_)
+        self._returns, self._lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
+        self._t = 0
+        for subject in subjects:
+            index = self._range(subject.place)
+            self._alive[list(index)] = True
+            seeds = [s for e in range(self._episodes) for s in self._seed(subject, e)]
+            env.reset(list(index), seeds)
+
+    def _range(self, place: int) -> range:
+        return range(place * self._episodes, (place + 1) * self._episodes)
+
+    @staticmethod
+    def _seed(subject: Subject, episode: int) -> list[int]:
+        at = subject.vector_step
+        return env_seeds(subject.config.seed, Stream.EVALUATION_RESET, episode, range(at, at + 1))
+
+    @property
+    def done(self) -> bool:
+        """Whether all episodes of all subjects have ended."""
+        return not self._alive.any()
+
+    def step(self) -> None:
+        """One step of every episode that is still running."""
+        obs, _ = self._env.observe()
+        spec = self._env.spec
+        shaped = torch.from_numpy(obs.astype(np.float32)).unflatten(0, (self._learner.capacity, self._episodes))
+        shaped = shaped.transpose(1, 2).to(self._learner.device)
+        actions = to_actions(self._learner.act(shaped, self._draw())).reshape(-1, spec.num_agents, spec.action_width)
+        index = np.flatnonzero(self._alive)
+        answer = self._env.step(np.nan_to_num(actions[index].astype(np.float64)), index.tolist())
+        self._returns[index] += answer.reward
+        self._lengths[index] += 1
+        self._alive[index[answer.terminated | answer.truncated]] = False
+        self._t += 1
+
+    def _draw(self) -> torch.Tensor:
+        horizon = -(-self._env.spec.horizon // NOISE_BLOCK) * NOISE_BLOCK
+        positions = [self._t] * self._learner.capacity
+        for subject in self._subjects:
+            position = subject.vector_step * horizon + self._t
+            positions[subject.place] = position
+            if not subject.config.evaluation.deterministic:
+                self._noise.at(position, subject.place, subject.config.seed, self._learner.noises_of(subject.config))
+        return self._noise.gather(positions)
+
+    def drop(self, place: int) -> None:
+        """Stop the episodes of a subject that nobody waits for any more."""
+        self._alive[list(self._range(place))] = False
+
+    def result(self, subject: Subject) -> tuple[tuple[float, ...], tuple[int, ...]]:
+        """Returns and lengths of a subject's episodes."""
+        index = list(self._range(subject.place))
+        return tuple(self._returns[index].tolist()), tuple(int(n) for n in self._lengths[index])
+

@@ -1,0 +1,227 @@
+"""The learner: weights, moments and updates of all members, eq. 9 to 12. It knows no environment."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omad_core import critic as critics
+from omad_core.actor import init_diffusion, time_features
+from omad_core.adam import Adam
+from omad_core.chain import ChainShape, Draw, act, draw
+from omad_core.config import TrainConfig
+from omad_core.gaussian import act_gaussian, draw_gaussian, init_gaussian
+from omad_core.layers import Params, put_row, row, stack
+from omad_core.measures import Measures
+from omad_core.renorm import fold
+from omad_core.replay import Transitions
+from omad_core.scalars import Scalars
+from omad_core.streams import Stream, generator
+from omad_core.task import TaskSpec
+from omad_core.temperature import gradient as temperature_gradient
+
+ATOM_TENSORS = ("last.weight", "last.bias")
+"""Of the critic: their last axis is M, padded to the widest member's."""
+
+
+class Learner:
+    """Up to `capacity` members' actors, critics and temperatures, updated together."""
+
+    def __init__(
+        self, spec: TaskSpec, config: TrainConfig, capacity: int, device: torch.device, quantiles: int
+    ) -> None:
+        self.spec, self.config, self.capacity, self.device = spec, config, capacity, device
+        self.atoms = config.critic.categories if config.critic.head == "categorical" else quantiles
+        self.scalars = Scalars(config, capacity, device)
+        actor, critic, statistics = self._fresh(config)
+        self.actor: Params = _leaves(stack([actor] * capacity))
+        self.critic: Params = _leaves(stack([critic] * capacity))
+        self.statistics: Params = {k: v.clone() for k, v in stack([statistics] * capacity).items()}
+        self.temperature: Params = {"log_alpha": torch.zeros(capacity, device=device)}
+        self.adams = {
+            "actor": Adam(self.actor),
+            "critic": Adam(self.critic),
+            "temperature": Adam(self.temperature),
+        }
+        self.measures = Measures(spec, capacity, device)
+        mask = torch.zeros(spec.num_agents, spec.action_width)
+        for agent, dims in enumerate(spec.action_dims):
+            mask[agent, :dims] = 1.0
+        self.action_mask = mask.to(device)
+        self.real_actions = mask.flatten().nonzero().flatten().to(device)
+        self._kept: dict[str, Params] = {}
+        self.set_present([config])
+
+    def _fresh(self, config: TrainConfig) -> tuple[Params, Params, Params]:
+        """One member's first weights, drawn on the CPU, so that every device starts from the same."""
+        gen = generator(torch.device("cpu"), config.seed, Stream.INIT, 0)
+        spec = self.spec
+        init = init_diffusion if config.actor.kind == "diffusion" else init_gaussian
+        actor = init(config.actor, spec.num_agents, spec.obs_width, spec.action_width, gen)
+        atoms = config.critic.categories if config.critic.head == "categorical" else config.critic.quantiles
+        gen = generator(torch.device("cpu"), config.seed, Stream.INIT, 1)
+        critic, statistics = critics.init_critic(config.critic, spec.state_dim + spec.action_dim, atoms, gen)
+        return self._to(actor), self._to(self._widen(critic)), self._to(statistics)
+
+    def _to(self, params: Mapping[str, Tensor]) -> Params:
+        return {name: tensor.to(self.device) for name, tensor in params.items()}
+
+    def _widen(self, critic: Params) -> Params:
+        """Pad a member's own atoms to the program's."""
+        return {
+            name: torch.nn.functional.pad(t, (0, self.atoms - t.shape[-1])) if name in ATOM_TENSORS else t
+            for name, t in critic.items()
+        }
+
+    def set_present(self, configs: list[TrainConfig]) -> None:
+        """The members present: the chain is as long as their largest K, and padded only where they differ."""
+        steps = [c.actor.denoising_steps for c in configs] or [1]
+        self.chain_noises = max([self.noises_of(c) for c in configs], default=1)
+        self.shape = ChainShape(
+            denoising_steps=self.scalars["denoising_steps"],
+            sigma0=self.scalars["sigma0"],
+            action_mask=self.action_mask,
+            features=time_features(max(steps), self.device),
+            ragged=len(set(steps)) > 1 or len(configs) < self.capacity,
+        )
+        self.head = self.scalars.head(self.atoms)
+
+    @staticmethod
+    def noises_of(config: TrainConfig) -> int:
+        """Normal draws for one action: x_0 and one a denoising step; a Gaussian takes one."""
+        return 1 + config.actor.denoising_steps if config.actor.kind == "diffusion" else 1
+
+    def start(self, place: int, config: TrainConfig) -> None:
+        """A new member in `place`."""
+        actor, critic, statistics = self._fresh(config)
+        put_row(self.actor, place, actor)
+        put_row(self.critic, place, critic)
+        put_row(self.statistics, place, statistics)
+        self.temperature["log_alpha"][place] = float(np.log(config.entropy.alpha))
+        for adam in self.adams.values():
+            adam.clear(place)
+        self.measures.clear(place)
+        self.scalars.put(place, config)
+
+    def alpha(self) -> Tensor:
+        """[P]"""
+        return self.temperature["log_alpha"].exp()
+
+    def act(self, obs: Tensor, noise: Tensor) -> Tensor:
+        """Actions [P, A, N, U] for observations [P, A, N, O] and noise [1 + K, P, A, N, U]."""
+        with torch.no_grad():
+            if self.config.actor.kind == "gaussian":
+                return act_gaussian(self.actor, obs, noise)
+            return act(self.actor, self.shape, obs, noise)
+
+    def _draw(self, obs: Tensor, noise: Tensor) -> Draw:
+        if self.config.actor.kind == "gaussian":
+            return draw_gaussian(self.actor, self.scalars["sigma0"], self.action_mask, obs, noise)
+        return draw(self.actor, self.shape, obs, noise)
+
+    def update_critic(
+        self, batch: Transitions, noise: Tensor, learning: Tensor | None, measure: bool
+    ) -> None:
+        """One step of the critics, eq. 9, for the members where `learning` [P] is true (None: all).
+
+        (s, a) and (s', a') go through the live network as one batch; the half of s' is detached.
+        """
+        with torch.no_grad():
+            following = self._draw(batch.next_obs, noise)
+            bound = (following.cost + following.prior).sum(1)
+            reward = batch.reward - batch.discount * self.alpha()[:, None] * bound
+        now = critics.joint_input(batch.state, batch.action, self.real_actions)
+        after = critics.joint_input(batch.next_state, following.action, self.real_actions)
+        warm = self.adams["critic"].steps >= self.scalars["renorm_warmup"]
+        out, batches = critics.train(self.critic, self.statistics, torch.cat([now, after], 1), warm)
+        predicted, target = out.chunk(2, dim=2)
+        loss = self.head.loss(predicted, target.detach(), reward, batch.discount)
+        gradients = torch.autograd.grad(loss.sum(), list(self.critic.values()))
+        self.adams["critic"].step(self.critic, gradients, self.scalars["critic_lr"], learning)
+        everyone = torch.ones_like(warm) if learning is None else learning
+        fold(self.statistics, batches, everyone)
+        if measure:
+            self.measures.critic(loss, predicted, self.head, gradients, everyone)
+
+    def update_actor(self, batch: Transitions, noise: Tensor, learning: Tensor | None) -> None:
+        """One simultaneous step of all agents' policies (eq. 10), then of the temperature (eq. 11)."""
+        drawn = self._draw(batch.obs, noise)
+        bound = (drawn.cost + drawn.prior).sum(1)
+        joint = critics.joint_input(batch.state, drawn.action, self.real_actions)
+        frozen = {name: tensor.detach() for name, tensor in self.critic.items()}
+        value = self.head.mean(critics.evaluate(frozen, self.statistics, joint)).mean(1)
+        loss = (self.alpha()[:, None] * bound - value).mean(1)
+        gradients = torch.autograd.grad(loss.sum(), list(self.actor.values()))
+        clipped = [_clip(gradient, self.scalars["grad_clip"]) for gradient in gradients]
+        self.adams["actor"].step(self.actor, clipped, self.scalars["actor_lr"], learning)
+        everyone = torch.ones_like(loss, dtype=torch.bool) if learning is None else learning
+        self.measures.actor(loss, drawn, self.alpha(), gradients, everyone)
+        self._update_temperature(drawn.cost.detach().sum(1).mean(1), everyone)
+
+    def _update_temperature(self, run_cost: Tensor, learning: Tensor) -> None:
+        slope = temperature_gradient(
+            self.temperature["log_alpha"], run_cost, self.scalars["alpha_target"], self.spec.action_dim
+        )
+        learned = learning & (self.scalars["alpha_learned"] > 0)
+        self.adams["temperature"].step(self.temperature, [slope], self.scalars["alpha_lr"], learned)
+
+    def finite(self) -> list[bool]:
+        """Whether each member's weights are all finite; waits for the device."""
+        total = self.temperature["log_alpha"].double()
+        for params in (self.actor, self.critic, self.statistics):
+            for tensor in params.values():
+                total = total + tensor.detach().flatten(1).sum(1)
+        return [bool(x) for x in torch.isfinite(total).tolist()]
+
+    def remember(self) -> None:
+        """Keep a copy of every member that is finite, for `recall`."""
+        finite = self.finite()
+        for group, params in self._groups().items():
+            kept = self._kept.setdefault(group, {name: t.detach().clone() for name, t in params.items()})
+            for name, tensor in params.items():
+                for place in (p for p, good in enumerate(finite) if good):
+                    kept[name][place].copy_(tensor[place].detach())
+
+    def recall(self, place: int) -> None:
+        """Put a member back to the last copy in which it was finite."""
+        for group, params in self._groups().items():
+            put_row(params, place, {name: t[place] for name, t in self._kept[group].items()})
+
+    def _groups(self) -> dict[str, Params]:
+        groups = {"actor": self.actor, "critic": self.critic, "statistics": self.statistics}
+        groups["temperature"] = self.temperature
+        for name, adam in self.adams.items():
+            groups |= {
+                f"{name}.first": adam.first,
+                f"{name}.second": adam.second,
+                f"{name}.steps": {"steps": adam.steps},
+            }
+        return groups | {"measures": self.measures.tensors}
+
+    def row(self, place: int, quantiles: int) -> dict[str, NDArray[np.generic]]:
+        """Everything of one member, its atoms unpadded."""
+        narrow = quantiles if self.config.critic.head == "quantile" else self.atoms
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for group, params in self._groups().items():
+            for name, tensor in row(params, place).items():
+                own = tensor[..., :narrow] if group.startswith("critic") and name in ATOM_TENSORS else tensor
+                arrays[f"{group}/{name}"] = own.cpu().contiguous().numpy().copy()
+        return arrays
+
+    def load(self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Put one member back as `row` gave it."""
+        self.scalars.put(place, config)
+        for group, params in self._groups().items():
+            own = {name: torch.from_numpy(np.array(arrays[f"{group}/{name}"])) for name in params}
+            put_row(params, place, self._to(self._widen(own) if group.startswith("critic") else own))
+
+
+def _leaves(params: Params) -> Params:
+    return {name: tensor.clone().requires_grad_(True) for name, tensor in params.items()}
+
+
+def _clip(gradient: Tensor, bound: Tensor) -> Tensor:
+    limit = bound.view((-1,) + (1,) * (gradient.ndim - 1))
+    return torch.maximum(torch.minimum(gradient, limit), -limit)

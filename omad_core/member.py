@@ -1,0 +1,72 @@
+"""Member: one seed of one trial in a population, and where in its course it is."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from omad_core.config import TrainConfig
+from omad_core.events import MemberId
+
+
+class Phase(Enum):
+    """What a member does next."""
+
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+
+
+@dataclass
+class Member:
+    """Counters of one member; all randomness follows from them and the seed."""
+
+    id: MemberId
+    place: int
+    config: TrainConfig
+    vector_steps: int = 0
+    evaluated_at: int = -1
+    """Vector step of the last evaluation."""
+    phase: Phase = Phase.TRAINING
+    evaluations: list[tuple[int, list[float]]] = field(default_factory=list)
+    """(environment steps, returns) of every evaluation so far."""
+    warned: set[str] = field(default_factory=set)
+
+    @property
+    def env_steps(self) -> int:
+        return self.vector_steps * self.config.num_envs
+
+    @property
+    def ticks(self) -> int:
+        """Updates that this course had room for, those skipped in its random steps included."""
+        return self.env_steps * self.config.updates_per_step
+
+    @property
+    def updates(self) -> int:
+        """Critic updates so far."""
+        first = max(self.config.random_steps // self.config.num_envs, self.config.n_step - 1)
+        return max(0, self.vector_steps - first) * self.config.num_envs * self.config.updates_per_step
+
+    @property
+    def exploring(self) -> bool:
+        """Whether the next vector step is one of uniform actions."""
+        return self.env_steps < self.config.random_steps
+
+    @property
+    def learning(self) -> bool:
+        """Whether the vector step just made is followed by updates."""
+        steps = self.vector_steps
+        return steps > self.config.random_steps // self.config.num_envs and steps >= self.config.n_step
+
+    @property
+    def complete(self) -> bool:
+        return self.env_steps >= self.config.env_steps
+
+    def crossed(self, every: int) -> bool:
+        """Whether the last vector step reached or passed a multiple of `every` environment steps."""
+        return self.env_steps // every > (self.env_steps - self.config.num_envs) // every
+
+    def due_for_evaluation(self) -> bool:
+        """At every multiple of `every_steps` and at the end, once each."""
+        if self.vector_steps in (0, self.evaluated_at):
+            return False
+        return self.complete or self.crossed(self.config.evaluation.every_steps)
