@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from omad_core.actor import drift, prepare
+from omad_core.layers import split
 
 LOG_2 = math.log(2.0)
 LOG_2PI = math.log(2.0 * math.pi)
@@ -69,7 +70,7 @@ def act(params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Ten
     The noise of x_0 has standard deviation 1; zeros give the deterministic policy.
     """
     x, _, _ = _run(params, shape, obs, noise, with_cost=False)
-    return torch.tanh(x).unflatten(0, obs.shape[:2])
+    return split(torch.tanh(x), obs.shape[:2])
 
 
 def draw(params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Tensor) -> Draw:
@@ -81,7 +82,7 @@ def draw(params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Te
     sigma0 = _per_network(shape.sigma0, agents)
     prior = -0.5 * (((start / sigma0).square() + LOG_2PI + 2.0 * sigma0.log()) * mask).sum(-1)
     size = (members, agents)
-    return Draw(torch.tanh(x).unflatten(0, size), cost.unflatten(0, size), prior.unflatten(0, size))
+    return Draw(split(torch.tanh(x), size), split(cost, size), split(prior, size))
 
 
 def _per_network(values: Tensor, agents: int) -> Tensor:

@@ -1,10 +1,30 @@
-"""Checkpoints: folders of safetensors and JSON, written atomically, verified when read."""
+"""Checkpoints: folders of safetensors and JSON, written atomically, verified when read.
 
+    root/replay/0-1a2b3c4d5e6f.safetensors     append-only stretches of a member's replay, named by their digest
+    root/step-000012000/member-0.safetensors   all other arrays of a member
+    root/step-000012000/manifest.json          everything else, and the digest of every file it needs
+
+A replay stretch is stored once and shared by all later checkpoints, so that a checkpoint costs what is new.
+"""
+
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from omad_core.state import MemberState
+import numpy as np
+from numpy.typing import NDArray
+
+from omad_core.config import TrainConfig
+from omad_core.errors import CheckpointError, ConfigError
+from omad_core.folder import Arrays, digest, pack, read_bytes, read_json, to_json, unpack, write_bytes
+from omad_core.settings import from_dict, to_dict
+from omad_core.state import MemberState, ReplayRows
+
+FORMAT = 1
+KIND = "omad-checkpoint"
+MARKS = ("oldest", "stop", "oldest_final", "finals_stop")
 
 
 @dataclass(frozen=True)
@@ -12,33 +32,212 @@ class Written:
     """One checkpoint on disk, below its root."""
 
     name: str
-    """Path of its manifest relative to the root, such as `step-00012000/manifest.json`."""
+    """Path of its manifest relative to the root, such as `step-000012000/manifest.json`."""
     step: int
     """Environment steps of the member that is furthest behind."""
     digest: str
     """SHA-256 of the manifest, which holds the digests of all other files."""
     files: Mapping[str, str]
-    """Every file it needs, replay segments included: path relative to the root -> SHA-256."""
+    """Every file it needs beside the manifest, replay included: path relative to the root -> SHA-256."""
+    stored: tuple[tuple[int, int], ...]
+    """For each member (replay.stop, replay.finals_stop): what the next snapshot may leave out."""
+    segments: tuple[tuple[Mapping[str, Any], ...], ...]
+    """For each member its replay stretches."""
 
 
-def write(root: Path, states: Sequence[MemberState], extra: Mapping[str, bytes] | None = None) -> Written:
-    """Write members (the seeds of a trial) and `extra` files as one checkpoint; only new replay rows cost."""
-    raise NotImplementedError
+def write(
+    root: Path,
+    states: Sequence[MemberState],
+    extra: Mapping[str, bytes] | None = None,
+    previous: Written | None = None,
+) -> Written:
+    """Write members (the seeds of a trial) and `extra` files as one checkpoint.
+
+    States may leave out the replay rows that `previous` (below the same root) stored.
+    """
+    step = min(state.counters["vector_steps"] * state.config.num_envs for state in states)
+    folder = f"step-{step:09d}"
+    files: dict[str, str] = {}
+    members = []
+    for number, state in enumerate(states):
+        before = previous.segments[number] if previous else ()
+        segments = _write_replay(
+            root, number, state.replay, before, previous.files if previous else {}, files
+        )
+        path = f"{folder}/member-{number}.safetensors"
+        files[path] = write_bytes(root / path, pack(state.arrays))
+        members.append(_describe(state, path, segments))
+    for name, content in (extra or {}).items():
+        files[f"{folder}/{name}"] = write_bytes(root / folder / name, content)
+    document = {
+        "kind": KIND,
+        "format": FORMAT,
+        "step": step,
+        "members": members,
+        "extra": {name: f"{folder}/{name}" for name in extra or {}},
+        "files": files,
+    }
+    name = f"{folder}/manifest.json"
+    return _written(name, document, write_bytes(root / name, to_json(document)))
 
 
-def needs(root: Path, name: str, digest: str) -> Mapping[str, str]:
-    """Files that the checkpoint whose manifest lies at `name` needs. Raises CheckpointError."""
-    raise NotImplementedError
+def _describe(state: MemberState, path: str, segments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "config": to_dict(state.config),
+        "counters": dict(state.counters),
+        "records": dict(state.records),
+        "arrays": path,
+        "replay": {mark: getattr(state.replay, mark) for mark in MARKS} | {"segments": list(segments)},
+    }
 
 
-def read(root: Path, name: str, digest: str) -> tuple[list[MemberState], dict[str, bytes]]:
+def _written(name: str, document: Mapping[str, Any], manifest_digest: str) -> Written:
+    members = document["members"]
+    return Written(
+        name=name,
+        step=document["step"],
+        digest=manifest_digest,
+        files=document["files"],
+        stored=tuple((m["replay"]["stop"], m["replay"]["finals_stop"]) for m in members),
+        segments=tuple(tuple(m["replay"]["segments"]) for m in members),
+    )
+
+
+def _write_replay(
+    root: Path,
+    number: int,
+    rows: ReplayRows,
+    before: Sequence[Mapping[str, Any]],
+    known: Mapping[str, str],
+    files: dict[str, str],
+) -> list[Mapping[str, Any]]:
+    """Store new rows; returns the stretches that cover the window, and adds their digests to `files`."""
+    kept = [s for s in before if s["stop"] > rows.oldest or s["finals_stop"] > rows.oldest_final]
+    covered = max([s["stop"] for s in before], default=rows.oldest)
+    if rows.start > max(covered, rows.oldest):
+        raise CheckpointError(
+            f"replay rows {covered} to {rows.start} are in no earlier checkpoint below {root}"
+        )
+    for segment in kept:
+        files[segment["path"]] = known[segment["path"]]
+    if rows.stop > rows.start or rows.finals_stop > rows.finals_start:
+        kept.append(_write_segment(root, number, rows, files))
+    return kept
+
+
+def _write_segment(root: Path, number: int, rows: ReplayRows, files: dict[str, str]) -> dict[str, Any]:
+    arrays = {f"frames/{k}": v for k, v in rows.frames.items()} | {
+        f"finals/{k}": v for k, v in rows.finals.items()
+    }
+    content = pack(arrays)
+    path = f"replay/{number}-{digest(content)[:16]}.safetensors"
+    files[path] = digest(content) if (root / path).exists() else write_bytes(root / path, content)
+    return {
+        "path": path,
+        "start": rows.start,
+        "stop": rows.stop,
+        "finals_start": rows.finals_start,
+        "finals_stop": rows.finals_stop,
+    }
+
+
+def open_manifest(root: Path, name: str, expected: str) -> Written:
+    """What the checkpoint whose manifest lies at `name` needs. Raises CheckpointError."""
+    return _written(name, _manifest(root, name, expected), expected)
+
+
+def _manifest(root: Path, name: str, expected: str) -> dict[str, Any]:
+    path = _inside(root, name)
+    document = read_json(read_bytes(path, expected), str(path), KIND, FORMAT)
+    for needed in document["files"]:
+        _inside(root, needed)
+    return document
+
+
+def _inside(root: Path, name: str) -> Path:
+    """A path of a manifest, refused where it leads out of the root."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise CheckpointError(f"a checkpoint names the file {name!r}, outside its folder")
+    return root / pure
+
+
+def read(root: Path, name: str, expected: str) -> tuple[list[MemberState], dict[str, bytes]]:
     """Members and extra files, every digest verified. Raises CheckpointError; nothing is half loaded."""
-    raise NotImplementedError
+    document = _manifest(root, name, expected)
+    contents = {path: read_bytes(_inside(root, path), sha) for path, sha in document["files"].items()}
+    try:
+        states = [_member(member, contents) for member in document["members"]]
+        extra = {file: contents[path] for file, path in document["extra"].items()}
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{root / name} is not a checkpoint this release can read: {error}") from error
+    return states, extra
 
 
-def prune(root: Path, keep: Sequence[str]) -> list[str]:
-    """Delete checkpoints other than those whose manifests are in `keep`, and segments none of them needs.
+def _member(member: Mapping[str, Any], contents: Mapping[str, bytes]) -> MemberState:
+    return MemberState(
+        config=from_dict(TrainConfig, member["config"]),
+        counters=member["counters"],
+        arrays=unpack(contents[member["arrays"]], member["arrays"]),
+        records=member["records"],
+        replay=_read_replay(member["replay"], contents),
+    )
+
+
+def _read_replay(marks: Mapping[str, Any], contents: Mapping[str, bytes]) -> ReplayRows:
+    pieces = [(s, unpack(contents[s["path"]], s["path"])) for s in marks["segments"]]
+    frames = [(s["start"], _part(arrays, "frames/")) for s, arrays in pieces]
+    finals = [(s["finals_start"], _part(arrays, "finals/")) for s, arrays in pieces]
+    return ReplayRows(
+        oldest=marks["oldest"],
+        start=marks["oldest"],
+        stop=marks["stop"],
+        frames=_join(frames, marks["oldest"], marks["stop"]),
+        oldest_final=marks["oldest_final"],
+        finals_start=marks["oldest_final"],
+        finals_stop=marks["finals_stop"],
+        finals=_join(finals, marks["oldest_final"], marks["finals_stop"]),
+    )
+
+
+def _part(arrays: Arrays, prefix: str) -> Arrays:
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _join(pieces: Sequence[tuple[int, Arrays]], start: int, stop: int) -> Arrays:
+    """Stretches side by side, cut to [start, stop). Raises CheckpointError where they leave a gap."""
+    if not pieces:
+        return {}
+    names = pieces[0][1]
+    cut: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
+    at = start
+    for first, arrays in pieces:
+        count = len(next(iter(arrays.values())))
+        low, high = max(at, first), min(stop, first + count)
+        if low > at and high > low:
+            raise CheckpointError(f"the checkpoint's replay has a gap from row {at} to {low}")
+        if high > low:
+            for name in names:
+                cut[name].append(arrays[name][low - first : high - first])
+            at = high
+    if at < stop:
+        raise CheckpointError(f"the checkpoint's replay ends at row {at} and should reach {stop}")
+    return {name: np.concatenate(c) if c else pieces[0][1][name][:0] for name, c in cut.items()}
+
+
+def prune(root: Path, keep: Sequence[Written]) -> list[str]:
+    """Delete everything below the root that none of the checkpoints in `keep` needs.
 
     Returns the deleted paths, relative to the root.
     """
-    raise NotImplementedError
+    needed = {path for written in keep for path in (*written.files, written.name)}
+    deleted = []
+    for path in sorted(root.rglob("*")) if root.exists() else []:
+        relative = path.relative_to(root).as_posix()
+        if path.is_file() and relative not in needed:
+            path.unlink(missing_ok=True)
+            deleted.append(relative)
+    for folder in sorted((p for p in root.glob("*") if p.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+    return deleted

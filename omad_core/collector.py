@@ -57,7 +57,9 @@ class Collector:
         spec = env.spec
         self._seen_width = spec.num_agents * spec.obs_width + spec.state_dim
         self.obs = np.zeros((capacity, envs, spec.num_agents, spec.obs_width), np.float32)
-        self._explore = np.zeros((capacity, EXPLORE_BLOCK, envs, spec.num_agents, spec.action_width), np.float32)
+        self._explore = np.zeros(
+            (capacity, EXPLORE_BLOCK, envs, spec.num_agents, spec.action_width), np.float32
+        )
         self._explore_block = [-1] * capacity
         self.episodes = [self._no_episodes() for _ in range(capacity)]
 
@@ -103,7 +105,9 @@ class Collector:
         drawn: NDArray[np.float32] = self._explore[place, at]
         return drawn
 
-    def step(self, places: Sequence[int], configs: Sequence[TrainConfig], actions: NDArray[np.float32]) -> None:
+    def step(
+        self, places: Sequence[int], configs: Sequence[TrainConfig], actions: NDArray[np.float32]
+    ) -> None:
         """One vector step of these members with actions [n, E, A, U]; ended episodes begin anew."""
         index = [i for place in places for i in self._range(place)]
         flat = actions.reshape(len(index), *actions.shape[2:])
@@ -162,7 +166,9 @@ def _state_of(env: int, arrays: Mapping[str, NDArray[np.generic]]) -> EnvState:
     prefix = f"env/{env}/"
     state = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
     if not state:
-        raise CheckpointError(f"the checkpoint holds no state of environment {env}; it was made with fewer environments")
+        raise CheckpointError(
+            f"the checkpoint holds no state of environment {env}; it was made with fewer environments"
+        )
     return state
 
 

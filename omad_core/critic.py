@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from omad_core.config import CriticConfig
-from omad_core.layers import Params, init_linear, linear
+from omad_core.layers import Params, init_linear, linear, split
 from omad_core.renorm import Batch, init_renorm, normalise, renormalise
 
 
@@ -38,7 +38,7 @@ def evaluate(params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], x: 
         hidden = torch.relu(linear(params, f"hidden.{layer}", hidden))
         hidden = normalise(params, statistics, f"norm.{layer}", hidden)
         layer += 1
-    return linear(params, "last", hidden).unflatten(0, size)
+    return split(linear(params, "last", hidden), size)
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
         hidden = torch.relu(linear(params, f"hidden.{layer}", hidden))
         hidden, batches[f"norm.{layer}"] = renormalise(params, statistics, f"norm.{layer}", hidden, warm)
         layer += 1
-    return linear(params, "last", hidden).unflatten(0, size), batches
+    return split(linear(params, "last", hidden), size), batches
 
 
 def _to_networks(x: Tensor, networks: int) -> Tensor:

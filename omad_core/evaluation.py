@@ -28,7 +28,9 @@ class Subject:
 class Evaluation:
     """Episodes of several members at once; the weights stay as they are until it is done."""
 
-    def __init__(self, env: VectorEnv, learner: Learner, noise: NoiseBlocks, subjects: Sequence[Subject]) -> None:
+    def __init__(
+        self, env: VectorEnv, learner: Learner, noise: NoiseBlocks, subjects: Sequence[Subject]
+    ) -> None:
         self._env, self._learner, self._noise, self._subjects = env, learner, noise, subjects
         self._episodes = learner.config.evaluation.episodes
         self._alive = np.zeros(env.num_envs, np.bool_)
@@ -57,9 +59,12 @@ class Evaluation:
         """One step of every episode that is still running."""
         obs, _ = self._env.observe()
         spec = self._env.spec
-        shaped = torch.from_numpy(obs.astype(np.float32)).unflatten(0, (self._learner.capacity, self._episodes))
+        size = (self._learner.capacity, self._episodes)
+        shaped = torch.from_numpy(obs.astype(np.float32).reshape(*size, *obs.shape[1:]))
         shaped = shaped.transpose(1, 2).to(self._learner.device)
-        actions = to_actions(self._learner.act(shaped, self._draw())).reshape(-1, spec.num_agents, spec.action_width)
+        actions = to_actions(self._learner.act(shaped, self._draw())).reshape(
+            -1, spec.num_agents, spec.action_width
+        )
         index = np.flatnonzero(self._alive)
         answer = self._env.step(np.nan_to_num(actions[index].astype(np.float64)), index.tolist())
         self._returns[index] += answer.reward
@@ -74,7 +79,9 @@ class Evaluation:
             position = subject.vector_step * horizon + self._t
             positions[subject.place] = position
             if not subject.config.evaluation.deterministic:
-                self._noise.at(position, subject.place, subject.config.seed, self._learner.noises_of(subject.config))
+                self._noise.at(
+                    position, subject.place, subject.config.seed, self._learner.noises_of(subject.config)
+                )
         return self._noise.gather(positions)
 
     def drop(self, place: int) -> None:
@@ -85,4 +92,3 @@ class Evaluation:
         """Returns and lengths of a subject's episodes."""
         index = list(self._range(subject.place))
         return tuple(self._returns[index].tolist()), tuple(int(n) for n in self._lengths[index])
-

@@ -28,10 +28,22 @@ def write_bytes(path: Path, content: bytes) -> str:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from error
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
     return digest(content)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def digest(content: bytes) -> str:
@@ -52,7 +64,7 @@ def read_bytes(path: Path, expected: str | None = None) -> bytes:
 
 def pack(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     """Arrays as safetensors."""
-    return save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    return save_tensors({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def unpack(content: bytes, what: str) -> Arrays:

@@ -29,6 +29,11 @@ def linear(params: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     return torch.baddbmm(bias, x, params[f"{name}.weight"].flatten(0, 1))
 
 
+def split(x: Tensor, size: Sequence[int]) -> Tensor:
+    """[P * G, ...] -> [P, G, ...] for size (P, G)."""
+    return x.reshape(*size, *x.shape[1:])
+
+
 def stack(members: Sequence[Mapping[str, Tensor]]) -> Params:
     """Members' own parameters side by side: a new leading axis P."""
     return {name: torch.stack([m[name] for m in members]) for name in members[0]}

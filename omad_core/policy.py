@@ -77,14 +77,20 @@ class Policy:
         Agents may be asked alone, and for a whole batch of observations. `seed` makes a sample repeatable. Raises
         ConfigError for an unknown agent or an observation of another width.
         """
-        generator = torch.Generator().manual_seed(torch.seed() if seed is None else seed) if not deterministic else None
+        generator = (
+            torch.Generator().manual_seed(torch.seed() if seed is None else seed)
+            if not deterministic
+            else None
+        )
         return {agent: self._act_alone(agent, np.asarray(o), generator) for agent, o in obs.items()}
 
     def _act_alone(self, agent: str, obs: NDArray[Any], generator: torch.Generator | None) -> FloatArray:
         index = self._index_of(agent)
         width = self.spec.obs_dims[index]
         if obs.ndim == 0 or obs.shape[-1] != width:
-            raise ConfigError(f"agent {agent!r} observes {width} numbers, got an array of shape {list(obs.shape)}")
+            raise ConfigError(
+                f"agent {agent!r} observes {width} numbers, got an array of shape {list(obs.shape)}"
+            )
         flat = torch.zeros(1, 1, int(np.prod(obs.shape[:-1])), self.spec.obs_width)
         flat[0, 0, :, :width] = torch.from_numpy(obs.reshape(-1, width).astype(np.float32))
         squashed = self._run(slice(index, index + 1), flat, self._noise(1, flat.shape[2], generator))
@@ -93,7 +99,9 @@ class Policy:
 
     def _index_of(self, agent: str) -> int:
         if agent not in self.spec.agents:
-            raise ConfigError(f"no agent {agent!r} in {self.spec.name}; its agents are {', '.join(self.spec.agents)}")
+            raise ConfigError(
+                f"no agent {agent!r} in {self.spec.name}; its agents are {', '.join(self.spec.agents)}"
+            )
         return self.spec.agents.index(agent)
 
     def squashed(self, obs: Tensor, noise: Tensor) -> Tensor:

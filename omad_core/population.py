@@ -23,7 +23,6 @@ from omad_core.state import MemberState
 from omad_core.streams import Stream
 from omad_core.timing import Clock
 
-SLICE_SECONDS = 0.3
 NOISE_BLOCK = 32
 EDGE_MASS_LIMIT = 0.01
 
@@ -42,9 +41,10 @@ class Population:
         device: str = "cpu",
         max_quantiles: int | None = None,
         env_threads: int = 1,
+        slice_seconds: float = 0.3,
     ) -> None:
         self._config, self._capacity, self._device = config, capacity, torch.device(device)
-        self._threads = env_threads
+        self._slice_seconds = slice_seconds
         self._max_quantiles = max_quantiles or config.critic.quantiles
         envs = config.num_envs
         env = make_env(config.task, config.env, capacity * envs, env_threads)
@@ -83,7 +83,9 @@ class Population:
         taken = {m.place for m in self._members.values()}
         free = [place for place in range(self._capacity) if place not in taken]
         if not free:
-            raise ConfigError(f"all {self._capacity} places of this population are taken; evict a member first")
+            raise ConfigError(
+                f"all {self._capacity} places of this population are taken; evict a member first"
+            )
         member = Member(self._next_id, free[0], config)
         if state is not None:
             _restore_counters(member, state)
@@ -104,21 +106,26 @@ class Population:
             )
 
     def advance(self) -> list[Event]:
-        """Train (or evaluate) a little, about a third of a second, and say what happened."""
+        """Train (or evaluate) for about `slice_seconds`, one step at least, and say what happened."""
         torch.set_float32_matmul_precision(self._config.matmul_precision)
         events: list[Event] = []
-        deadline = time.monotonic() + SLICE_SECONDS
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + self._slice_seconds
+        going = True
+        while going:
             self._seat_waiting()
-            if self._evaluation is None:
-                self._begin_evaluation()
-            if self._evaluation is not None:
-                events += self._evaluate(deadline)
-            elif training := self._in_phase(Phase.TRAINING):
-                events += self._train(training)
-            else:
-                break
+            made = self._work(deadline)
+            going = made is not None and time.monotonic() < deadline
+            events += made or []
         return events + self._mind_divergence() + self._progress()
+
+    def _work(self, deadline: float) -> list[Event] | None:
+        """One step of what is to be done: evaluate, or train; None where there is nothing."""
+        if self._evaluation is None:
+            self._begin_evaluation()
+        if self._evaluation is not None:
+            return self._evaluate(deadline)
+        training = self._in_phase(Phase.TRAINING)
+        return self._train(training) if training else None
 
     def _progress(self) -> list[Event]:
         going = self._in_phase(Phase.TRAINING) + self._in_phase(Phase.EVALUATING)
@@ -264,8 +271,10 @@ class Population:
         if evaluation is None:
             return []
         with self._clock.measure("evaluating"):
-            while not evaluation.done and time.monotonic() < deadline:
+            going = True
+            while going:
                 evaluation.step()
+                going = not evaluation.done and time.monotonic() < deadline
         if not evaluation.done:
             return []
         self._evaluation = None

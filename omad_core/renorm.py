@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from omad_core.layers import Params
+from omad_core.layers import Params, split
 
 MOMENTUM = 0.99
 EPS = 1e-3
@@ -59,7 +59,7 @@ def renormalise(
     scale = gain * r * torch.rsqrt(var + EPS)
     shift = params[f"{name}.shift"].flatten(0, 1) + gain * d - mean * scale
     y = torch.addcmul(shift.unsqueeze(1), x, scale.unsqueeze(1))
-    return y, Batch(mean.detach().unflatten(0, size), var.detach().unflatten(0, size))
+    return y, Batch(split(mean.detach(), size), split(var.detach(), size))
 
 
 def _corrections(

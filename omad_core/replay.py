@@ -101,7 +101,7 @@ class Replay:
             self._stop[place] += 1
 
     def truncate(self, place: int, seen: NDArray[np.float32]) -> None:
-        """End the running episodes of a member after its newest step; seen: [E, A * O + S] was their last sight."""
+        """End a member's running episodes after its newest step; `seen` [E, A * O + S] was their last sight."""
         if not self._stop[place]:
             return
         self._stop[place] -= 1
@@ -168,7 +168,7 @@ class Replay:
         )
         obs, state = self._split(seen[first])
         next_obs, next_state = self._split(next_seen)
-        action = self._flat(self._action)[first].unflatten(-1, (spec.num_agents, spec.action_width))
+        action = self._flat(self._action)[first].view(*first.shape, spec.num_agents, spec.action_width)
         return Transitions(
             obs,
             state,
@@ -181,7 +181,7 @@ class Replay:
 
     def _split(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         width = self._spec.num_agents * self._spec.obs_width
-        obs = seen[..., :width].unflatten(-1, (self._spec.num_agents, self._spec.obs_width))
+        obs = seen[..., :width].reshape(*seen.shape[:-1], self._spec.num_agents, self._spec.obs_width)
         return obs.transpose(1, 2).contiguous(), seen[..., width:]
 
     def rows(self, place: int, stored: tuple[int, int] = (0, 0)) -> ReplayRows:

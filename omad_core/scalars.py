@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from omad_core.categorical import support
 from omad_core.config import TrainConfig
 from omad_core.heads import CategoricalHead, Head, QuantileHead
-from omad_core.categorical import support
 from omad_core.quantile import midpoints
 
 READ: dict[str, Callable[[TrainConfig], float]] = {

@@ -1,0 +1,148 @@
+"""The engine: what one member does depends on itself alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from omad_core import checkpoint
+from omad_core.errors import CheckpointError, ConfigError
+from omad_core.events import Evaluated, Finished, Progress
+from omad_core.population import Population
+
+
+def advance_to(population, member, env_steps):
+    """Step by step until a member reaches these environment steps."""
+    reached = 0
+    while reached < env_steps:
+        steps = [e.env_steps for e in population.advance() if isinstance(e, Progress) and e.member == member]
+        reached = max([reached, *steps])
+
+
+def arrays_of(population, member):
+    return population.snapshot(member).arrays
+
+
+def assert_same(left, right, exact=True):
+    assert left.keys() == right.keys()
+    for name in left:
+        if exact:
+            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+        else:
+            np.testing.assert_allclose(left[name], right[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def course(events, member):
+    return [(e.env_steps, e.returns) for e in events if isinstance(e, Evaluated) and e.member == member]
+
+
+def learned(arrays):
+    return {k: v for k, v in arrays.items() if not k.startswith(("env/", "measures"))}
+
+
+def test_a_training_ends_at_its_steps_with_evaluations_on_the_way(small, run_to_end):
+    population = Population(small(), slice_seconds=0)
+    member = population.admit(small())
+    events = run_to_end(population, {member})
+    assert [e.env_steps for e in events if isinstance(e, Evaluated)] == [40, 60]
+    assert [e for e in events if isinstance(e, Finished)] == [Finished(member, 60)]
+    rows = [e for e in events if isinstance(e, Progress) and e.metrics]
+    assert [r.env_steps for r in rows] == [20, 40, 60]
+    assert rows[-1].updates == 40
+    assert {"train/alpha", "train/run_cost_per_dim", "train/q_mean"} <= rows[-1].metrics.keys()
+    population.close()
+
+
+@pytest.mark.parametrize("task", ["hopper", "simple_spread_n3"])
+@pytest.mark.parametrize("head", ["quantile", "categorical"])
+def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to_end, tmp_path, task, head):
+    configs = [small(task=task, critic__head=head, seed=s, gamma=g, n_step=3) for s, g in ((1, 0.99), (2, 0.9))]
+    whole = Population(configs[0], 2, slice_seconds=0)
+    members = [whole.admit(c) for c in configs]
+    expected_events = run_to_end(whole, set(members))
+    expected = [arrays_of(whole, m) for m in members]
+    whole.close()
+
+    first = Population(configs[0], 2, slice_seconds=0)
+    members = [first.admit(c) for c in configs]
+    advance_to(first, members[0], 30)
+    early = checkpoint.write(tmp_path, [first.snapshot(m) for m in members])
+    advance_to(first, members[0], 50)
+    states = [first.snapshot(m, stored) for m, stored in zip(members, early.stored, strict=True)]
+    late = checkpoint.write(tmp_path, states, previous=early)
+    first.close()
+
+    second = Population(configs[0], 2, slice_seconds=0)
+    states, _ = checkpoint.read(tmp_path, late.name, late.digest)
+    members = [second.admit(c, s) for c, s in zip(configs, states, strict=True)]
+    events = run_to_end(second, set(members))
+    for member, arrays in zip(members, expected, strict=True):
+        assert_same(arrays_of(second, member), arrays)
+        assert course(events, member) == course(expected_events, member)[-len(course(events, member)) :]
+    second.close()
+
+
+def test_a_member_among_others_follows_the_course_it_has_alone(small, run_to_end):
+    config = small(seed=5)
+    alone = Population(config, slice_seconds=0)
+    member = alone.admit(config)
+    run_to_end(alone, {member})
+    expected = learned(arrays_of(alone, member))
+
+    other = small(seed=6, gamma=0.5, actor__denoising_steps=6, critic__quantiles=9, entropy__mode="fixed", env_steps=90)
+    crowd = Population(config, 3, max_quantiles=9, slice_seconds=0)
+    crowd.admit(other)
+    advance_to(crowd, 0, 14)
+    member = crowd.admit(config)
+    run_to_end(crowd, {member})
+    assert_same(learned(arrays_of(crowd, member)), expected, exact=False)
+
+
+def test_evicting_a_member_changes_nothing_for_the_others(small, run_to_end):
+    config, other = small(seed=1), small(seed=2, actor__denoising_steps=5)
+    ends = []
+    for evict in (False, True):
+        population = Population(config, 2, slice_seconds=0)
+        stays, goes = population.admit(config), population.admit(other)
+        advance_to(population, stays, 30)
+        if evict:
+            population.evict(goes)
+            population.admit(small(seed=9, actor__denoising_steps=2))
+        run_to_end(population, {stays})
+        ends.append(learned(arrays_of(population, stays)))
+        population.close()
+    assert_same(ends[0], ends[1], exact=False)
+
+
+def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_end):
+    good, bad = small(seed=1), small(seed=2, critic__learning_rate=1.0, actor__learning_rate=1.0, env_steps=400)
+    population = Population(good, 2, slice_seconds=0)
+    kept, lost = population.admit(good), population.admit(bad)
+    advance_to(population, lost, 40)
+    with torch.no_grad():
+        population._learner.actor["last.bias"][1].fill_(torch.nan)
+    events = run_to_end(population, {kept, lost})
+    assert [type(e).__name__ for e in events if e.member == lost][-1] == "Diverged"
+    assert any(isinstance(e, Finished) and e.member == kept for e in events)
+    assert all(np.isfinite(a).all() for a in learned(arrays_of(population, lost)).values())
+    population.close()
+
+
+def test_members_of_another_structure_are_refused_by_name(small):
+    population = Population(small(), slice_seconds=0)
+    with pytest.raises(ConfigError, match="batch_size = 8"):
+        population.admit(small(batch_size=8))
+    with pytest.raises(ConfigError, match=r"critic\.quantiles = 6"):
+        population.admit(small(critic__quantiles=6))
+    population.admit(small())
+    with pytest.raises(ConfigError, match="evict"):
+        population.admit(small())
+
+
+def test_a_checkpoint_of_other_settings_is_refused(small, run_to_end):
+    population = Population(small(), slice_seconds=0)
+    member = population.admit(small())
+    run_to_end(population, {member})
+    state = population.snapshot(member)
+    population.evict(member)
+    with pytest.raises(CheckpointError, match="other settings"):
+        population.admit(small(gamma=0.5), state)
