@@ -18,6 +18,8 @@ class RunInfo:
     """`hopper` for a study's parent run, `trial 17` for a trial."""
     study: str
     """The study; names the experiment."""
+    study_id: str = ""
+    """What tells this study from an earlier one of the same name, whose storage was deleted; may be empty."""
     slot: int | None = None
     """Slot number of a trial; None for the study's parent run."""
     parent_run_id: str | None = None
@@ -44,6 +46,7 @@ class ModelFiles:
     output_example: Any
     """What the model answers to it."""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    """What models are ranked by. A name of the curve must carry the curve's value at `step`."""
     step: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,6 +60,10 @@ class Tracker(Protocol):
 
     def open_run(self, info: RunInfo) -> str:
         """The id of the study's or trial's run: found by its tags (study, slot), else created."""
+        ...
+
+    def resume_run(self, run_id: str) -> None:
+        """Show a run as running again, where it had been ended: a successor goes on with it."""
         ...
 
     def complete_run(self, run_id: str, info: RunInfo) -> None:
@@ -87,6 +94,11 @@ class Tracker(Protocol):
 
     def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
         """Store a LoggedModel linked to the run, once per run; returns its `models:/` URI."""
+        ...
+
+    def register_champion(self, model_uri: str, name: str, card: str) -> str:
+        """Make a published model the champion of the registered model `name`, its card as the description;
+        the champion before it stays as an older version. Returns `models:/NAME@champion`."""
         ...
 
     def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:

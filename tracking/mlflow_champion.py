@@ -1,0 +1,70 @@
+"""The champion: the best model of a study, registered under one name that always means the best."""
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from tracking import mlflow_address
+from tracking.errors import TrackingRefused
+from tracking.mlflow_names import model_name
+
+ALIAS = "champion"
+MODEL_TAG = "omad.model_id"
+LONGEST_CARD = 5_000
+"""What databases hold of a version's description; the whole card is an artifact of the model."""
+CARD_ARTIFACT = "model_card.md"
+
+
+def register(client: MlflowClient, address: str, model_uri: str, name: str, card: str) -> str:
+    """Make a published model the champion; the same again changes nothing."""
+    name = model_name(name)
+    model = _model(client, model_uri)
+    _create_name(client, name)
+    version = _version(client, name, model.model_id) or _create_version(client, address, name, model)
+    if version.description != card[:LONGEST_CARD]:
+        client.update_model_version(name, version.version, description=card[:LONGEST_CARD])
+        client.update_registered_model(name, description=card[:LONGEST_CARD])
+    if _champion(client, name) != str(version.version):
+        client.set_registered_model_alias(name, ALIAS, str(version.version))
+    return f"models:/{name}@{ALIAS}"
+
+
+def _model(client: MlflowClient, model_uri: str) -> LoggedModel:
+    prefix, _, model_id = model_uri.partition(":/")
+    if prefix != "models" or not model_id.startswith("m-"):
+        raise TrackingRefused(f"{model_uri!r} is not the address of a published model, models:/m-... .")
+    return client.get_logged_model(model_id)
+
+
+def _create_name(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(client: MlflowClient, name: str, model_id: str) -> ModelVersion | None:
+    found = client.search_model_versions(f"name = '{name}'")
+    return next((version for version in found if version.tags.get(MODEL_TAG) == model_id), None)
+
+
+def _create_version(client: MlflowClient, address: str, name: str, model: LoggedModel) -> ModelVersion:
+    """A version that names its model where a server can resolve that, else the model's files.
+
+    Without a server MLflow would resolve the model's name at its global tracking address, not at this one.
+    """
+    web = mlflow_address.is_web(address)
+    return client.create_model_version(
+        name,
+        source=f"models:/{model.model_id}" if web else model.artifact_location,
+        run_id=model.source_run_id,
+        tags={MODEL_TAG: model.model_id},
+        model_id=model.model_id,
+    )
+
+
+def _champion(client: MlflowClient, name: str) -> str | None:
+    aliases = client.get_registered_model(name).aliases
+    return None if ALIAS not in aliases else str(aliases[ALIAS])

@@ -1,0 +1,96 @@
+"""The border to MLflow: its exceptions, and those of what it stands on, become this room's."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+import sqlalchemy.exc
+from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestException
+
+from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
+from tracking.redact import redact
+
+_log = logging.getLogger(__name__)
+_CONNECTION_LOST = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.RetryError,
+    requests.exceptions.ChunkedEncodingError,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+    ConnectionError,
+    TimeoutError,
+)
+_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_LOGIN = frozenset({401, 403})
+
+_ADMISSION = (
+    "If it asks for a login, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+    "MLFLOW_TRACKING_TOKEN; if it complains of the host name, start it with --allowed-hosts naming that host."
+)
+
+
+@contextmanager
+def translated(address: str) -> Iterator[None]:
+    """Run a block that talks to MLflow; `address` is named in the errors, its password hidden."""
+    try:
+        yield
+    except TrackingError:
+        raise
+    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        _log.debug("MLflow: %s", redact(repr(error)))
+        translation = translate(error, address)
+        if redact(address) == address:
+            raise translation from error
+        raise translation from None  # the original's text may hold the password
+    except ImportError as error:
+        raise TrackingRefused(
+            f"The tracking address {redact(address)} needs the package {error.name}, which is not installed "
+            "here; for PostgreSQL: pip install 'omad-search[postgres]'."
+        ) from error
+
+
+def translate(error: Exception, address: str) -> TrackingError:
+    """The error of this room that says the same."""
+    place = redact(address)
+    if _is_connection_lost(error):
+        return TrackingUnavailable(f"The tracking store {place} cannot be reached ({_brief(error)}).")
+    status = _status(error)
+    if status in _TRY_AGAIN:
+        return TrackingUnavailable(f"The tracking store {place} has trouble answering ({_brief(error)}).")
+    if status in _LOGIN:
+        return TrackingRefused(
+            f"The tracking server {place} refuses this client: {_brief(error)}. {_ADMISSION}"
+        )
+    if status is None and isinstance(error, OSError):
+        return TrackingError(f"Recording to {place} failed on this machine: {redact(str(error))}.")
+    return TrackingRefused(f"The tracking store {place} does not accept this: {_brief(error)}.")
+
+
+def _is_connection_lost(error: BaseException | None) -> bool:
+    """Whether a lost connection is at the root: MLflow wraps those in errors of other kinds."""
+    seen = 0
+    while error is not None and seen < 20:
+        if isinstance(error, _CONNECTION_LOST):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status that an error amounts to, where one can be told."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code
+    if isinstance(error, MlflowException):
+        status = ERROR_CODE_TO_HTTP_STATUS.get(error.error_code, 500)
+        # 500 is also what MLflow gives to faults on this side: only a server's own answer counts as one
+        return status if isinstance(error, RestException) or status != 500 else 400
+    return None
+
+
+def _brief(error: Exception) -> str:
+    """The first lines of an error, without passwords."""
+    text = " ".join(redact(str(error)).partition("[SQL:")[0].partition("(Background on")[0].split())
+    return text if len(text) <= 300 else f"{text[:300]}..."

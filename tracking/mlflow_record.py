@@ -1,0 +1,69 @@
+"""RunRecord: one run in MLflow, written so that everything can be written again."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tracking import mlflow_batches, mlflow_names
+from tracking.mlflow_artifacts import ArtifactFolder
+from tracking.mlflow_names import Entry
+from tracking.point import Row
+
+
+class RunRecord:
+    """A run's parameters, tags, documents and metrics; what MLflow cannot take is kept beside as artifacts."""
+
+    def __init__(self, client: MlflowClient, run: Run, address: str) -> None:
+        self._client = client
+        self.run_id = str(run.info.run_id)
+        self.experiment_id = str(run.info.experiment_id)
+        self.artifacts = ArtifactFolder(str(run.info.artifact_uri), address)
+        self._known_metrics: set[str] = set()
+
+    def write_params(self, params: Mapping[str, Any], written: Mapping[str, str]) -> None:
+        """Write the parameters that are missing; those written before cannot change."""
+        entries = mlflow_names.entries(params, mlflow_names.LONGEST_PARAM)
+        missing = [entry for entry in entries if entry.name not in written]
+        self._keep_originals("params", missing)
+        for batch in mlflow_batches.params(missing):
+            self._client.log_batch(self.run_id, params=batch)
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """Write tags, new or changed."""
+        entries = mlflow_names.entries(tags, mlflow_names.LONGEST_TAG)
+        self._keep_originals("tags", entries)
+        for batch in mlflow_batches.tags(entries):
+            self._client.log_batch(self.run_id, tags=batch)
+
+    def write_documents(self, documents: Mapping[str, Any]) -> None:
+        """Store the JSON documents that are missing."""
+        for artifact, content in documents.items():
+            if not self.artifacts.exists(artifact):
+                self.artifacts.write(artifact, json.dumps(content, indent=2, default=str).encode())
+
+    def write_rows(self, rows: Sequence[Row]) -> None:
+        """Write metrics; MLflow drops those it has."""
+        self._keep_metric_names({name for row in rows for name in row.metrics})
+        for batch in mlflow_batches.metrics(rows):
+            self._client.log_batch(self.run_id, metrics=batch)
+
+    def _keep_originals(self, kind: str, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.original is not None:
+                name, value = entry.original
+                self._keep(kind, entry.name, {"name": name, "value": value})
+
+    def _keep_metric_names(self, names: set[str]) -> None:
+        for name in names - self._known_metrics:
+            stored = mlflow_names.safe_name(name)
+            if stored != name:
+                self._keep("metrics", stored, {"name": name})
+        self._known_metrics |= names
+
+    def _keep(self, kind: str, stored_name: str, original: Mapping[str, str]) -> None:
+        content = json.dumps({"stored_as": stored_name, **original}, indent=2)
+        artifact = f"originals/{kind}/{mlflow_names.file_name(stored_name)}.json"
+        self.artifacts.write(artifact, content.encode())

@@ -1,0 +1,24 @@
+"""MLflow's process-wide settings, for a client that must not wait long nor write to the terminal.
+
+MLflow reads them from the environment. Each is set only where the user has not set it.
+"""
+
+import os
+
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "PGCONNECT_TIMEOUT": "5",
+}
+"""One immediate retry mends a connection that the server closed; longer outages are the sender's. The
+rest: 30 s for an answer, no addresses and no progress bars in a live view, a model's requirements as given
+and not from a uv.lock that happens to lie in the working folder, 5 s to connect to PostgreSQL."""
+
+
+def limit_waiting() -> None:
+    """Set what the user has not."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)

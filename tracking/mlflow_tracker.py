@@ -1,0 +1,156 @@
+"""MlflowTracker: studies and trials in MLflow, by explicit run ids."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tracking import (
+    mlflow_address,
+    mlflow_champion,
+    mlflow_database,
+    mlflow_models,
+    mlflow_runs,
+    mlflow_server,
+    mlflow_settings,
+)
+from tracking.mlflow_errors import translated
+from tracking.mlflow_record import RunRecord
+from tracking.mlflow_runs import MLFLOW_STATUS, OUTCOME_TAG, REASON_TAG
+from tracking.point import Row
+from tracking.tracker import ModelFiles, RunInfo, RunStatus
+
+
+class MlflowTracker:
+    """Records to an MLflow server or database; may be used from several threads.
+
+    `uri=None` is MLflow's own default: MLFLOW_TRACKING_URI, else `sqlite:///mlflow.db` in the working folder.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        mlflow_settings.limit_waiting()
+        self.address = mlflow_address.resolve(uri)
+        self._client: MlflowClient | None = None
+        self._connecting = threading.Lock()
+        self._records: dict[str, RunRecord] = {}
+
+    def check(self) -> None:
+        """Reach the store within about a second, creating MLflow's tables in an empty database."""
+        with translated(self.address):
+            if mlflow_address.is_web(self.address):
+                mlflow_server.greet(self.address)
+            else:
+                mlflow_database.prepare(self.address)
+        with self._mlflow() as client:
+            client.search_experiments(max_results=1)
+
+    def open_run(self, info: RunInfo) -> str:
+        """The id of the study's or trial's run: found by its tags, else created."""
+        with self._mlflow() as client:
+            experiment = mlflow_runs.experiment_id(client, self.address, info.study)
+            run = mlflow_runs.find(client, experiment, info) or mlflow_runs.create(client, experiment, info)
+            self._complete(client, run, info)
+            return str(run.info.run_id)
+
+    def resume_run(self, run_id: str) -> None:
+        """Show a run as running again, where it had been ended."""
+        with self._mlflow() as client:
+            if client.get_run(run_id).info.status != "RUNNING":
+                client.update_run(run_id, status="RUNNING")
+                self._record(client, run_id).write_tags({OUTCOME_TAG: "running", REASON_TAG: ""})
+
+    def complete_run(self, run_id: str, info: RunInfo) -> None:
+        """Write what is missing of parameters, tags and documents."""
+        with self._mlflow() as client:
+            self._complete(client, client.get_run(run_id), info)
+
+    def discard_run(self, run_id: str) -> None:
+        """Delete a run that lost the race to be its slot's; a deleted one is no error."""
+        with self._mlflow() as client:
+            if client.get_run(run_id).info.lifecycle_stage == "active":
+                client.delete_run(run_id)
+
+    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
+        """Send rows in as few batches as MLflow takes; identical rows count once."""
+        with self._mlflow() as client:
+            self._record(client, run_id).write_rows(rows)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Write tags, new or changed."""
+        with self._mlflow() as client:
+            self._record(client, run_id).write_tags(tags)
+
+    def upload(self, run_id: str, files: Mapping[str, Path]) -> None:
+        """Store local files as artifacts: artifact path to file."""
+        with self._mlflow() as client:
+            folder = self._record(client, run_id).artifacts
+            for artifact, file in files.items():
+                folder.upload(artifact, file)
+
+    def download(self, run_id: str, artifact: str, target: Path) -> None:
+        """Fetch one artifact into the file `target`, atomically. Raises ArtifactMissing."""
+        with self._mlflow() as client:
+            self._record(client, run_id).artifacts.download(artifact, target)
+
+    def delete(self, run_id: str, artifact: str) -> None:
+        """Delete an artifact or a folder of them; absent ones are no error."""
+        with self._mlflow() as client:
+            self._record(client, run_id).artifacts.delete(artifact)
+
+    def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
+        """Store a LoggedModel linked to the run, once per run and name; returns its `models:/` address."""
+        with self._mlflow() as client:
+            return mlflow_models.publish(client, run_id, name, model)
+
+    def register_champion(self, model_uri: str, name: str, card: str) -> str:
+        """Make a published model the champion of a registered model; returns the champion's address."""
+        with self._mlflow() as client:
+            return mlflow_champion.register(client, self.address, model_uri, name, card)
+
+    def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
+        """Close a run with its true status; ending it again in the same way changes nothing."""
+        with self._mlflow() as client:
+            run = client.get_run(run_id)
+            tags = {OUTCOME_TAG: status, REASON_TAG: reason}
+            if run.info.status == MLFLOW_STATUS[status] and tags.items() <= run.data.tags.items():
+                return
+            self._record(client, run_id).write_tags(
+                {**tags, "mlflow.note.content": reason} if reason else tags
+            )
+            client.set_terminated(run_id, MLFLOW_STATUS[status])
+
+    def ui_address(self, run_id: str) -> str | None:
+        """The run's page on an MLflow server; databases have none."""
+        if not mlflow_address.is_web(self.address):
+            return None
+        with self._mlflow() as client:
+            return mlflow_server.page(self.address, self._record(client, run_id).experiment_id, run_id)
+
+    @contextmanager
+    def _mlflow(self) -> Iterator[MlflowClient]:
+        """The client, connected on first use, with its errors translated."""
+        with translated(self.address):
+            yield self._connect()
+
+    def _connect(self) -> MlflowClient:
+        with self._connecting:
+            if self._client is None:
+                if not mlflow_address.is_web(self.address):
+                    mlflow_database.prepare(self.address)
+                self._client = MlflowClient(self.address, registry_uri=self.address)
+            return self._client
+
+    def _record(self, client: MlflowClient, run_id: str) -> RunRecord:
+        if run_id not in self._records:
+            self._records[run_id] = RunRecord(client, client.get_run(run_id), self.address)
+        return self._records[run_id]
+
+    def _complete(self, client: MlflowClient, run: Run, info: RunInfo) -> None:
+        record = self._record(client, str(run.info.run_id))
+        written = run.data.tags
+        record.write_params(info.params, run.data.params)
+        record.write_tags({key: value for key, value in info.tags.items() if written.get(key) != value})
+        record.write_documents(info.documents)

@@ -1,0 +1,59 @@
+"""NullTracker: the tracker of studies that are recorded nowhere."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tracking.errors import ArtifactMissing
+from tracking.point import Row
+from tracking.tracker import ModelFiles, RunInfo, RunStatus
+
+
+class NullTracker:
+    """Takes everything, keeps nothing."""
+
+    def check(self) -> None:
+        """There is nothing to reach."""
+
+    def open_run(self, info: RunInfo) -> str:
+        """An id made from the study and the slot, the same every time."""
+        return f"null-{info.study}" if info.slot is None else f"null-{info.study}-{info.slot}"
+
+    def resume_run(self, run_id: str) -> None:
+        """Nothing is kept."""
+
+    def complete_run(self, run_id: str, info: RunInfo) -> None:
+        """Nothing is kept."""
+
+    def discard_run(self, run_id: str) -> None:
+        """Nothing is kept."""
+
+    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
+        """Nothing is kept."""
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Nothing is kept."""
+
+    def upload(self, run_id: str, files: Mapping[str, Path]) -> None:
+        """Nothing is kept."""
+
+    def download(self, run_id: str, artifact: str, target: Path) -> None:
+        """There is nothing to fetch."""
+        raise ArtifactMissing(f"There is no artifact {artifact!r}: this study is not tracked.")
+
+    def delete(self, run_id: str, artifact: str) -> None:
+        """Nothing is kept."""
+
+    def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
+        """The address that the model would have had; nothing is kept."""
+        return f"models:/{run_id}-{name}"
+
+    def register_champion(self, model_uri: str, name: str, card: str) -> str:
+        """The address that the champion would have had; nothing is kept."""
+        return f"models:/{name}@champion"
+
+    def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
+        """Nothing is kept."""
+
+    def ui_address(self, run_id: str) -> str | None:
+        """There is nothing to look at."""
+        return None
