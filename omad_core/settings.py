@@ -214,10 +214,11 @@ def check(config: Any, prefix: str = "") -> None:
             continue
         path = prefix + f.name
         converted = convert(path, value, hints[f.name])
-        _check_bounds(path, converted, f.metadata["setting"])
+        check_bounds(path, converted, f.metadata["setting"])
 
 
-def _check_bounds(path: str, value: Any, info: Setting) -> None:
+def check_bounds(path: str, value: Any, info: Setting) -> None:
+    """Refuse a number outside the bounds of its setting. Raises ConfigError."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     low, high = info.low, info.high

@@ -1,0 +1,190 @@
+"""Study files: found, layered in a stated order, and refused where anything in them is not understood."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omad_core.errors import ConfigError, OmadError, TaskError
+from omad_core.settings import get
+from search import catalog
+from search.given import Given
+from search.spec import StudySpec
+
+SMALL = """
+task = "hopper"
+trials = 7
+[train]
+gamma = 0.98
+actor.hidden_width = 32
+[space]
+gamma = { low = 0.9, high = 0.99 }
+[profile.laptop]
+seeds = 3
+[profile.laptop.train]
+actor.hidden_width = 48
+[profile.mine.train]
+env_steps = 2_000
+random_steps = 100
+"""
+
+
+def build(file: Path, text: str = SMALL, **given: Any) -> StudySpec:
+    file.write_text(text)
+    return catalog.build(catalog.find(str(file)), Given(**given), has_gpu=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.toml"
+
+
+def test_a_users_file_lies_over_the_base_and_under_its_profile(file: Path) -> None:
+    spec = build(file)
+    assert (spec.name, spec.task, spec.profile) == ("mine", "hopper", "laptop")
+    assert spec.seeds == 3
+    assert spec.config.gamma == 0.98
+    assert spec.config.actor.hidden_width == 48
+    assert spec.config.critic.hidden_width == 128, "the base's laptop profile applies as well"
+    assert spec.trials == 10, "a profile, of the base too, overrides a file's own numbers"
+    assert "actor.learning_rate" in spec.space.paths, "the base's space is kept"
+
+
+def test_explicit_wishes_override_all_and_leave_the_search(file: Path) -> None:
+    spec = build(file, train={"gamma": 0.5, "actor.hidden_width": 8}, numbers={"trials": 2, "seeds": 1})
+    assert (spec.config.gamma, spec.config.actor.hidden_width, spec.trials, spec.seeds) == (0.5, 8, 2, 1)
+    assert "gamma" not in spec.space.paths
+
+
+def test_fixing_a_condition_leaves_only_what_it_allows(file: Path) -> None:
+    paths = build(file, train={"entropy.mode": "fixed"}).space.paths
+    assert "entropy.alpha" in paths
+    assert not {"entropy.mode", "entropy.target"} & set(paths)
+
+
+def test_a_file_may_bring_its_own_profile(file: Path) -> None:
+    spec = build(file, profile="mine")
+    assert (spec.profile, spec.trials, spec.config.env_steps) == ("mine", 7, 2_000)
+
+
+def test_a_file_may_extend_a_shipped_study(file: Path) -> None:
+    spec = build(file, 'extends = "swimmer_2x1"\nname = "swim"\n[train]\ngamma = 0.995')
+    assert (spec.name, spec.task) == ("swim", "swimmer_2x1")
+    gamma = next(dimension for dimension in spec.space.dimensions if dimension.path == "gamma")
+    assert gamma.ends() == (0.98, 0.9995)
+
+
+def test_a_file_may_take_a_setting_out_of_the_search(file: Path) -> None:
+    assert "gamma" not in build(file, 'task = "hopper"\n[space]\ngamma = false').space.paths
+
+
+def test_a_new_sampler_does_not_inherit_the_options_of_another(file: Path) -> None:
+    spec = build(file, 'task = "hopper"\n[profile.laptop.sampler]\nname = "random"')
+    assert (spec.sampler.name, spec.sampler.options) == ("random", {})
+    assert build(file).sampler.options["startup_trials"] == 4
+
+
+def test_arguments_of_the_simulator_may_be_set_and_searched(file: Path) -> None:
+    text = 'task = "hopper"\n[train.env.args]\nctrl_cost_weight = 0.1\n'
+    assert build(file, text).config.env.args == {"ctrl_cost_weight": 0.1}
+    space = "[space]\nenv.args.ctrl_cost_weight = { low = 0.01, high = 1.0 }"
+    assert build(file, text + space).defaults()["env.args.ctrl_cost_weight"] == 0.1
+
+
+def test_the_profile_follows_the_machine_unless_it_is_given() -> None:
+    study = catalog.find("hopper")
+    assert catalog.build(study, Given(), has_gpu=False).profile == "laptop"
+    assert catalog.build(study, Given(), has_gpu=True).profile == "gpu"
+    assert catalog.build(study, Given(profile="smoke"), has_gpu=True).profile == "smoke"
+
+
+def test_an_environment_of_ones_own_needs_no_file() -> None:
+    spec = catalog.build(catalog.find("my_pkg.envs:make"), Given(), has_gpu=False)
+    assert (spec.task, spec.name) == ("my_pkg.envs:make", "my_pkg.envs-make")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('task = "hopper"\ntrails = 5', "unknown key 'trails'; did you mean 'trials'"),
+        ('task = "hopper"\n[trian]\ngamma = 0.9', "unknown key 'trian'; did you mean 'train'"),
+        ('task = "hopper"\n[train]\ngama = 0.9', "unknown setting 'gama'; did you mean 'gamma'"),
+        ('task = "hopper"\n[train.actr]\nlearning_rate = 1e-3', "did you mean 'actor.learning_rate'"),
+        ('task = "hopper"\n[train]\nenv_steps = "6000"', "is text; write the value without quotes"),
+        ('task = "hopper"\n[train]\nenv_steps = 6000.5', "not a whole number"),
+        ('task = "hopper"\n[train]\nseed = 1', "belongs at the top of the file"),
+        ('task = "hopper"\n[train]\ngamma = 1.5', r"gamma = 1.5 is out of range"),
+        ('task = "hopper"\ntrials = 0', "trials = 0 is out of range"),
+        ('task = "hopper"\ntrials = true', "is not a number"),
+        ('task = "hopper"\ntrain = 3', r"train = 3 is no table: write \[train\]"),
+        ('task = "hopper"\n[train]\ncritic.drop_top = 40', "critic.drop_top = 40 leaves none"),
+        ('task = "hopper"\n[space]\ngama = false', "did you mean 'gamma'"),
+        ('task = "hopper"\n[space]\ngamma = { low = 0.5, high = 0.9 }', "gamma = 0.99 lies outside"),
+        (
+            'task = "hopper"\n[space]\nactor.denoisingsteps = { low = 1, high = 2 }',
+            "did you mean 'actor.denoising",
+        ),
+        ('task = "hopper"\n[sampler]\nname = "tpee"', "did you mean 'tpe'"),
+        ('task = "hopper"\n[pruner]\nwarmup = 3', "did you mean 'warmup_fraction'"),
+        ('task = "hopper"\n[profile.laptop.trian]', "did you mean 'train'"),
+        ('task = "hoper"', "unknown task 'hoper'; did you mean 'hopper'"),
+        ('extends = "hoper"', "unknown study to extend 'hoper'; did you mean 'hopper'"),
+        ("trials = 3", "names no task"),
+        ('task = "hopper"\n\ntrials == 3', "mine.toml, line 3: not valid TOML: Invalid value"),
+        ('task = "hopper', r"mine.toml, line 1: not valid TOML: Unterminated"),
+        ('task = "hopper"\nname = "my study"', "'my study' is no study name"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_the_place(file: Path, text: str, complaint: str) -> None:
+    file.write_text(text)
+    with pytest.raises(OmadError, match=complaint) as caught:
+        catalog.check(catalog.find(str(file)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            'task = "hopper"\n[profile.laptop.train]\ngama = 0.9',
+            r"mine.toml \[profile.laptop\]: unknown setting",
+        ),
+        (
+            'task = "hopper"\n[profile.laptop.train]\ncritic.drop_top = 40',
+            r"mine.toml \[profile.laptop\] \[train\]",
+        ),
+        ('task = "hopper"\n[train]\ngama = 0.9', r"^\S+mine.toml: unknown setting"),
+    ],
+)
+def test_a_refusal_names_file_and_table(file: Path, text: str, place: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=place):
+        catalog.check(catalog.find(str(file)))
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent.toml cannot be read: No such file"):
+        catalog.find(str(tmp_path / "absent.toml"))
+    (tmp_path / "latin.toml").write_bytes(b'task = "h\xf6pper"')
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        catalog.find(str(tmp_path / "latin.toml"))
+
+
+def test_unknown_tasks_and_profiles_are_refused_with_the_nearest() -> None:
+    with pytest.raises(TaskError, match="did you mean 'hopper'"):
+        catalog.find("hoppr")
+    with pytest.raises(ConfigError, match="unknown profile 'laptp'; did you mean 'laptop'"):
+        catalog.build(catalog.find("hopper"), Given(profile="laptp"), has_gpu=False)
+
+
+def test_a_training_that_would_never_learn_is_refused() -> None:
+    given = Given(train={"env_steps": 500})
+    with pytest.raises(ConfigError, match=r"random_steps = 1000 leaves nothing of env_steps = 500"):
+        catalog.build(catalog.find("hopper"), given, has_gpu=False)
+
+
+def test_the_effective_settings_are_complete() -> None:
+    spec = catalog.build(catalog.find("hopper"), Given(train={"gamma": 0.5}), has_gpu=False)
+    assert spec.train["gamma"] == 0.5
+    assert all(spec.train[path] == get(spec.config, path) for path in spec.train)
+    assert spec.train["critic.renorm_warmup"] == 100_000
