@@ -1,4 +1,4 @@
-"""Environments: many copies of one task, stepped in one call."""
+"""Environments: many copies of one task, stepped in one call. Simulators are imported when they are needed."""
 
 import json
 from functools import lru_cache
@@ -8,21 +8,39 @@ from omad_core import settings
 from omad_core.config import EnvConfig
 from omad_core.envs.base import VectorEnv
 from omad_core.task import TaskSpec
-from omad_core.tasks import Task, find
+from omad_core.tasks import find
 
 if TYPE_CHECKING:
     from omad_core.envs.bodies import Body
+    from omad_core.envs.factory import Factory
 
 
 def make_env(task: str, env: EnvConfig, num_envs: int, threads: int = 1) -> VectorEnv:
-    """`num_envs` copies of a task, on up to `threads` threads. Raises TaskError, ConfigError."""
+    """`num_envs` copies of a task of the catalog, or of a PettingZoo environment `module:factory`.
+
+    Up to `threads` threads step MuJoCo; the others have no use for them. Raises TaskError, ConfigError.
+    """
+    if ":" in task:
+        from omad_core.envs.pettingzoo import PettingZooEnv
+
+        return PettingZooEnv(*_pettingzoo(task, _frozen(env)), num_envs)
+    if find(task).kind == "mpe":
+        from omad_core.envs.mpe import MpeEnv, scenario
+
+        return MpeEnv(*scenario(find(task), env), num_envs)
     from omad_core.envs.mamujoco import MujocoEnv
 
     return MujocoEnv(*_mamujoco(task, _frozen(env)), num_envs, threads)
 
 
 def make_spec(task: str, env: EnvConfig) -> TaskSpec:
-    """Shapes and bounds of a task, without stepping it. Raises TaskError, ConfigError."""
+    """Shapes and bounds of a task. Raises TaskError, ConfigError."""
+    if ":" in task:
+        return _pettingzoo(task, _frozen(env))[0]
+    if find(task).kind == "mpe":
+        from omad_core.envs.mpe import scenario
+
+        return scenario(find(task), env)[0]
     return _mamujoco(task, _frozen(env))[0]
 
 
@@ -31,10 +49,20 @@ def _frozen(env: EnvConfig) -> str:
     return json.dumps(settings.to_dict(env), sort_keys=True)
 
 
+def _thawed(frozen: str) -> EnvConfig:
+    return settings.from_dict(EnvConfig, json.loads(frozen))
+
+
 @lru_cache(maxsize=64)
-def _mamujoco(name: str, frozen: str) -> "tuple[TaskSpec, Body]":
+def _mamujoco(task: str, frozen: str) -> "tuple[TaskSpec, Body]":
     from omad_core.envs import bodies
 
-    task: Task = find(name)
-    env = settings.from_dict(EnvConfig, json.loads(frozen))
-    return bodies.read(task, env.agent_obsk, env.args)
+    env = _thawed(frozen)
+    return bodies.read(find(task), env.agent_obsk, env.args)
+
+
+@lru_cache(maxsize=64)
+def _pettingzoo(task: str, frozen: str) -> "tuple[TaskSpec, Factory]":
+    from omad_core.envs import factory
+
+    return factory.describe(task, _thawed(frozen).args)

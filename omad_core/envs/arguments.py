@@ -1,6 +1,7 @@
 """Arguments of a simulator, as users give them in `env.args`: known names, right types, or a clear error."""
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,12 +31,20 @@ def _like(name: str, value: Any, default: Any) -> Any:
     path = f"env.args.{name}"
     if isinstance(default, tuple):
         return _interval(path, value)
-    if isinstance(default, bool):
-        return convert(path, value, bool)
-    # Weights are sometimes written as integers; a fraction must stay possible.
-    kind = int if name in ("frame_skip", "main_body", "max_episode_steps", "max_cycles") else float
-    number = convert(path, value, kind)
-    if kind is int and number < 1:
+    if isinstance(default, (bool, str)):
+        return convert(path, value, type(default))
+    # A weight whose default is written without a fraction may still have one.
+    if isinstance(default, int) and not name.endswith("_weight"):
+        return _count(path, value)
+    number = convert(path, value, float)
+    if not math.isfinite(number):
+        raise ConfigError(f"{path} = {value!r} is not finite")
+    return number
+
+
+def _count(path: str, value: Any) -> int:
+    number: int = convert(path, value, int)
+    if number < 1:
         raise ConfigError(f"{path} = {value!r} is out of range: it must be at least 1")
     return number
 

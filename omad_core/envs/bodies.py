@@ -31,6 +31,7 @@ _FIXED = frozenset(
         "include_cfrc_ext_in_observation",
         "observation_space",
         "xml_file",
+        "main_body",
         "default_camera_config",
     }
 )
@@ -72,7 +73,9 @@ def read(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> tuple[T
     )
     try:
         views = _views(env, agent_obsk)
-        return _spec(task, agent_obsk, env, views), _body(task, env, settings, views, agent_obsk is None)
+        return _spec(task, agent_obsk, env, settings, views), _body(
+            task, env, settings, views, agent_obsk is None
+        )
     finally:
         env.close()
 
@@ -108,7 +111,9 @@ def _views(env: Any, agent_obsk: int | None) -> tuple[IntArray, ...]:
     return tuple(np.asarray(local[agent], dtype=np.int64) for agent in env.possible_agents)
 
 
-def _spec(task: Task, agent_obsk: int | None, env: Any, views: tuple[IntArray, ...]) -> TaskSpec:
+def _spec(
+    task: Task, agent_obsk: int | None, env: Any, args: Mapping[str, Any], views: tuple[IntArray, ...]
+) -> TaskSpec:
     spaces = [env.action_space(agent) for agent in env.possible_agents]
     seen = "none" if agent_obsk is None else agent_obsk
     return TaskSpec(
@@ -122,7 +127,7 @@ def _spec(task: Task, agent_obsk: int | None, env: Any, views: tuple[IntArray, .
         action_high=tuple(tuple(space.high.tolist()) for space in spaces),
         state_dim=env.state().size,
         horizon=env.single_agent_env.spec.max_episode_steps,
-        terminates=task.terminates,
+        terminates=task.terminates and bool(args["terminate_when_unhealthy"]),
     )
 
 

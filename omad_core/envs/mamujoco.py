@@ -17,7 +17,7 @@ from omad_core.envs.bodies import Body
 from omad_core.envs.readings import Readings
 from omad_core.envs.rows import Rows
 from omad_core.envs.rules import RULES
-from omad_core.envs.saved import check_fit
+from omad_core.envs.saved import check_fit, generator
 from omad_core.envs.scaling import ActionScaling
 from omad_core.task import TaskSpec
 
@@ -52,7 +52,7 @@ class MujocoEnv:
     def reset(self, index: Sequence[int], seeds: Sequence[int]) -> None:
         """Start new episodes, with the very draws of gymnasium's `reset(seed=seed)`."""
         for i, seed in zip(self._rows(index), seeds, strict=True):
-            self._start(self._data[i], np.random.Generator(np.random.PCG64(int(seed))))
+            self._start(self._data[i], generator(seed))
             self._read(i)
             self._elapsed[i] = 0
 
@@ -68,7 +68,7 @@ class MujocoEnv:
 
     def observe(self) -> tuple[FloatArray, FloatArray]:
         """Observations [num_envs, A, O] and states [num_envs, S] of all environments as they stand."""
-        return self._views(self._raw), self._readings.state(self._raw)
+        return self._readings.views_and_state(self._raw)
 
     def step(self, actions: FloatArray, index: Sequence[int] | None = None) -> Step:
         """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1]."""
@@ -83,10 +83,7 @@ class MujocoEnv:
         reward, terminated = self._judge(raw, speed, control)
         self._elapsed[picked] += 1
         truncated = self._elapsed[picked] >= self.spec.horizon
-        return Step(self._views(raw), self._readings.state(raw), reward, terminated, truncated)
-
-    def _views(self, raw: FloatArray) -> FloatArray:
-        return self._readings.views(raw).reshape(len(raw), self.spec.num_agents, -1)
+        return Step(*self._readings.views_and_state(raw), reward, terminated, truncated)
 
     def _simulate(self, rows: NDArray[np.int64], control: FloatArray) -> None:
         """Advance the physics of each row, shared out among the threads."""

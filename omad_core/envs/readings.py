@@ -37,21 +37,35 @@ class Readings:
             name: slice(end - size, end) for name, size, end in zip(self.names, sizes, ends, strict=True)
         }
         self.width: int = ends[-1]
-        columns = self._state_columns(body.scenario)
-        self.state = Gather(columns, self._limits(_state_limits(body)))
-        limits = _state_limits(body) if body.full_view else _view_limits(body)
-        self.views = Gather(self._view_columns(columns, body.views), self._limits(limits))
+        state = self._state_columns(body.scenario)
+        views = self._view_columns(state, body.views)
+        self._agents, self._joint = len(body.views), views.size
+        # One gather for both: with few environments the number of NumPy calls is what counts.
+        self._columns = np.concatenate([views, state])
+        view_limits = _state_limits(body) if body.full_view else _view_limits(body)
+        limits = [self._limits(view_limits)[:, views], self._limits(_state_limits(body))[:, state]]
+        self._low, self._high = np.concatenate(limits, axis=1)
+        self._limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
         self._place_columns, self._place_weights = self._place(body)
 
     def sources(self, data: Any) -> list[FloatArray]:
         """Views into one MjData, in the order of a raw row."""
         return [getattr(data, name).reshape(-1) for name in self.names]
 
+    def views_and_state(self, raw: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Observations [n, A, O] and states [n, S] in raw rows [n, R + 1]."""
+        out = raw.take(self._columns, axis=1)
+        if self._limited:
+            np.maximum(out, self._low, out=out)
+            np.minimum(out, self._high, out=out)
+        return out[:, : self._joint].reshape(len(raw), self._agents, -1), out[:, self._joint :]
+
     def position(self, raw: FloatArray) -> FloatArray:
         """[n] forward position of each body, whose change is its speed."""
         if len(self._place_columns) == 1:
             return raw[:, self._place_columns[0]].copy()
-        place: FloatArray = (raw[:, self._place_columns] * self._place_weights).sum(axis=1)
+        # `take`, not an index: its rows are contiguous, so a sum rounds alike whatever the number of rows.
+        place: FloatArray = (raw.take(self._place_columns, axis=1) * self._place_weights).sum(axis=1)
         return place
 
     def _state_columns(self, scenario: str) -> NDArray[np.int64]:
@@ -68,38 +82,22 @@ class Readings:
         return columns.reshape(-1)
 
     def _limits(self, limits: Mapping[str, tuple[float, float]]) -> FloatArray:
-        """[2, R + 1] lowest and highest value of every column."""
+        """[2, R + 1] lowest and highest value of every column of a raw row."""
         bounds = np.tile(np.array([[-np.inf], [np.inf]]), self.width + 1)
         for name, ends in limits.items():
             bounds[:, self.fields[name]] = np.array(ends)[:, None]
         return bounds
 
     def _place(self, body: Body) -> tuple[NDArray[np.int64], FloatArray]:
+        """Columns and weights of the forward position: a coordinate, a part of the body, the centre of mass."""
         name = PLACE.get(body.scenario, "qpos")
         first = self.fields[name].start
         if name == "xpos":
-            return np.array([first + 3 * body.model.body(body.args["main_body"]).id]), np.ones(1)
+            return np.array([first + 3 * body.model.body("torso").id]), np.ones(1)
         if name == "xipos":
             mass = body.model.body_mass
             return first + 3 * np.arange(mass.size), mass / mass.sum()
         return np.array([first]), np.ones(1)
-
-
-class Gather:
-    """Columns of raw rows, clipped where they have limits."""
-
-    def __init__(self, columns: NDArray[np.int64], limits: FloatArray) -> None:
-        self._columns = columns
-        self._low, self._high = limits[:, columns]
-        self._limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
-
-    def __call__(self, raw: FloatArray) -> FloatArray:
-        """[n, columns] of raw rows [n, R + 1]."""
-        out = raw.take(self._columns, axis=1)
-        if self._limited:
-            np.maximum(out, self._low, out=out)
-            np.minimum(out, self._high, out=out)
-        return out
 
 
 def _state_limits(body: Body) -> dict[str, tuple[float, float]]:

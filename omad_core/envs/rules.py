@@ -115,7 +115,7 @@ class Humanoid:
 
 def squares(values: FloatArray) -> FloatArray:
     """Sum of squares of each row."""
-    total: FloatArray = np.einsum("ij,ij->i", values, values)
+    total: FloatArray = np.vecdot(values, values)
     return total
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,3 +76,9 @@ def draw_actions() -> Callable[..., np.ndarray]:
         return rng.uniform(-1, 1, (num_envs, spec.num_agents, spec.action_width))
 
     return draw
+
+
+@pytest.fixture
+def toys() -> str:
+    """Folder of `toy_worlds.py`, to be put on the import path."""
+    return str(Path(__file__).parent)

@@ -74,3 +74,94 @@ def test_other_fields_of_view_equal_the_reference(
 ) -> None:
     env = build(task, env=EnvConfig(agent_obsk=agent_obsk))
     run_beside(env, mamujoco_reference(task, agent_obsk), draw_actions, seed=3, steps=20)
+
+
+OTHER_ARGUMENTS = {
+    "hopper": {
+        "forward_reward_weight": 2.0,
+        "ctrl_cost_weight": 0.5,
+        "healthy_reward": 3.0,
+        "healthy_z_range": [1.0, 1.3],
+        "healthy_angle_range": [-0.1, 0.1],
+        "healthy_state_range": [-3.0, 3.0],
+        "reset_noise_scale": 0.02,
+    },
+    "halfcheetah_2x3": {"ctrl_cost_weight": 1.0, "frame_skip": 3, "max_episode_steps": 15},
+    "swimmer_2x1": {"forward_reward_weight": 10, "ctrl_cost_weight": 1},
+    "walker2d_6x1": {
+        "healthy_z_range": [1.1, 1.4],
+        "healthy_angle_range": [-0.2, 0.2],
+        "healthy_reward": 0.5,
+    },
+    "ant_2x4": {
+        "contact_force_range": [-0.2, 3.0],
+        "contact_cost_weight": 0.1,
+        "healthy_z_range": [0.4, 0.8],
+        "healthy_reward": 2,
+    },
+    "humanoid_9_8": {
+        "contact_cost_weight": 1e-3,
+        "contact_cost_range": [0.0, 0.5],
+        "healthy_z_range": [1.2, 1.6],
+        "forward_reward_weight": 3.0,
+    },
+}
+
+
+@pytest.mark.parametrize("task", OTHER_ARGUMENTS)
+def test_other_arguments_mean_what_they_mean_in_the_reference(
+    task: str, build: Any, mamujoco_reference: Any, draw_actions: Any
+) -> None:
+    args = OTHER_ARGUMENTS[task]
+    reference = mamujoco_reference(
+        task, **{k: tuple(v) if isinstance(v, list) else v for k, v in args.items()}
+    )
+    env = build(task, env=EnvConfig(args=args))
+    ended = run_beside(env, reference, draw_actions, seed=7, steps=100)
+    assert ended > 0 or task == "swimmer_2x1"
+
+
+def test_an_episode_that_may_not_end_goes_on_after_a_fall(
+    build: Any, mamujoco_reference: Any, draw_actions: Any
+) -> None:
+    args = {"terminate_when_unhealthy": False}
+    env = build("walker2d_2x3", env=EnvConfig(args=args))
+    assert not env.spec.terminates
+    assert run_beside(env, mamujoco_reference("walker2d_2x3", **args), draw_actions, seed=1, steps=200) == 0
+
+
+@pytest.mark.parametrize(("task", "views_are_clipped"), [("hopper", True), ("walker2d_2x3", False)])
+def test_fast_joints_are_clipped_in_the_state_but_not_in_every_view(
+    task: str, views_are_clipped: bool, build: Any, draw_actions: Any
+) -> None:
+    env = build(task, env=EnvConfig(args={"terminate_when_unhealthy": False}))
+    env.reset([0], [0])
+    rng = np.random.default_rng(0)
+    steps = [env.step(np.sign(draw_actions(env.spec, rng, 1))) for _ in range(200)]
+    assert max(np.abs(step.state[:, 5:]).max() for step in steps) == 10
+    assert (max(np.abs(step.obs).max() for step in steps) > 10) != views_are_clipped
+
+
+@pytest.mark.parametrize("task", ["walker2d_2x3", "ant_4x2", "humanoid_9_8"])
+def test_with_full_observation_every_agent_sees_the_state_and_moves_the_same_joints(
+    task: str, build: Any, draw_actions: Any
+) -> None:
+    full, local = build(task, env=EnvConfig(agent_obsk=None)), build(task)
+    assert full.spec.action_dims == local.spec.action_dims
+    assert full.spec.obs_dims == (full.spec.state_dim,) * full.spec.num_agents
+    rng = np.random.default_rng(0)
+    for env in (full, local):
+        env.reset([0], [3])
+    for _ in range(50):
+        actions = draw_actions(full.spec, rng, 1)
+        seen, expected = full.step(actions), local.step(actions)
+        np.testing.assert_array_equal(seen.state, expected.state)
+        assert all((view == seen.state[0]).all() for view in seen.obs[0])
+
+
+def test_actions_beyond_the_box_are_clamped_by_the_physics_and_charged_in_full(build: Any) -> None:
+    env = build("hopper", 2, env=EnvConfig(args={"ctrl_cost_weight": 1.0}))
+    env.reset([0, 1], [0, 0])
+    step = env.step(np.array([[[1.0]] * 3, [[2.0]] * 3]))
+    np.testing.assert_array_equal(step.state[0], step.state[1])
+    assert step.reward[0] - step.reward[1] == pytest.approx(3 * (4 - 1))
