@@ -1,0 +1,12 @@
+"""Keys of ours among an Optuna study's and its trials' user attributes, all in one place."""
+
+STUDY_UID = "omad_uid"
+"""Of a study: names the control row that belongs to it."""
+START = "omad_start"
+"""Of a trial enqueued when the study was created: its place among those."""
+SLOT = "omad_slot"
+"""Of a trial: the slot it was made for, or taken by."""
+TOKEN = "omad_token"
+"""Of a trial: token of the lease it was made under."""
+RETRY_OF = "omad_retry_of"
+"""Of a trial: number of the failed one whose parameters it tries again."""

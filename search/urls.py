@@ -1,0 +1,92 @@
+"""Storage URLs: what a user may type, the driver we choose for it, and how it is shown."""
+
+import importlib
+import re
+from dataclasses import dataclass
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from search.errors import StorageRefused
+
+HIDDEN = "***"
+SECRET_OPTIONS = ("password", "passwd", "sslpassword", "ssl_key_password")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One kind of database: the driver we use for it and what installs that driver."""
+
+    drivername: str
+    module: str | None
+    extra: str | None
+    title: str
+
+
+SQLITE = Backend("sqlite", None, None, "SQLite")
+POSTGRESQL = Backend("postgresql+psycopg", "psycopg", "postgres", "PostgreSQL")
+MYSQL = Backend("mysql+pymysql", "pymysql", "mysql", "MySQL")
+
+BACKENDS = {
+    "sqlite": SQLITE,
+    "postgresql": POSTGRESQL,
+    "postgres": POSTGRESQL,
+    "mysql": MYSQL,
+    "mariadb": MYSQL,
+}
+EXAMPLES = "sqlite:///omad.db, postgresql://user@host/database or mysql://user@host/database"
+
+
+def parse(url: str) -> URL:
+    """The URL with our driver in it. Raises StorageRefused where it cannot name a storage of ours."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StorageRefused(
+            f"storage {redacted_url(url)!r} is not a URL; it should look like {EXAMPLES}"
+        ) from None
+    scheme = parsed.drivername.partition("+")[0]
+    if scheme not in BACKENDS:
+        raise StorageRefused(
+            f"storage {redacted_url(url)!r}: {scheme!r} is not supported; it should look like {EXAMPLES}"
+        )
+    return parsed.set(drivername=BACKENDS[scheme].drivername)
+
+
+def backend(url: URL) -> Backend:
+    """The backend of a parsed URL."""
+    return BACKENDS[url.drivername.partition("+")[0]]
+
+
+def require_driver(url: URL) -> None:
+    """Import the driver. Raises StorageRefused with the line that installs it."""
+    kind = backend(url)
+    if kind.module is None:
+        return
+    try:
+        importlib.import_module(kind.module)
+    except ImportError as error:
+        raise StorageRefused(
+            f"storage {redacted_url(url)}: the {kind.title} driver cannot be imported ({error}); "
+            f"install it with: pip install 'omad-search[{kind.extra}]'"
+        ) from None
+
+
+def redacted_url(url: str | URL) -> str:
+    """The URL as it may be shown: no password, neither before the @ nor among the options."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return re.sub(r"(://[^:/@]*):.*@", rf"\1:{HIDDEN}@", str(url))
+    secret = {key: HIDDEN for key in parsed.query if key in SECRET_OPTIONS}
+    parsed = parsed.update_query_dict(secret)
+    return parsed.render_as_string(hide_password=True).replace("%2A%2A%2A", HIDDEN)
+
+
+def scrubbed(text: str, url: URL) -> str:
+    """A driver's message without the URL's password, on one line."""
+    secrets = [url.password, *(value for key, value in url.query.items() if key in SECRET_OPTIONS)]
+    for secret in secrets:
+        if secret:
+            text = text.replace(str(secret), HIDDEN)
+    return " ".join(text.split())

@@ -1,0 +1,259 @@
+"""Opening storages: what is made, and what is refused with which sentence."""
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+
+from search.dbclock import now
+from search.errors import SearchError, StorageRefused, StorageUnavailable
+from search.storage import Store, open_storage
+from search.tables import SCHEMA_VERSION, Schema
+from search.urls import redacted_url
+
+
+def test_a_created_storage_is_opened_again_and_is_a_plain_optuna_storage(url: str) -> None:
+    open_storage(url, create=True).close()
+    with open_storage(url) as store, store.read() as connection:
+        assert connection.scalar(sqlalchemy.select(Schema.version)) == SCHEMA_VERSION
+    if url.startswith("sqlite"):
+        storage = optuna.storages.RDBStorage(url)
+        assert storage.get_all_studies() == []
+        storage.engine.dispose()
+
+
+def test_the_database_clock_is_read_in_seconds_and_not_from_python(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real + 600)
+    with store.read() as connection:
+        assert connection.scalar(sqlalchemy.select(now())) == pytest.approx(real, abs=60)
+
+
+def test_a_reader_on_sqlite_does_not_wait_for_a_writer(new_url: Callable[[str], str]) -> None:
+    with open_storage(new_url("sqlite"), create=True) as store, store.write() as writer:
+        writer.execute(sqlalchemy.update(Schema).values(version=7))
+        with store.read() as reader:
+            assert reader.scalar(sqlalchemy.select(Schema.version)) == SCHEMA_VERSION
+        writer.execute(sqlalchemy.update(Schema).values(version=SCHEMA_VERSION))
+
+
+def test_an_existing_optuna_database_is_taken_over_with_its_studies(new_url: Callable[[str], str]) -> None:
+    url = new_url("sqlite")
+    plain = optuna.storages.RDBStorage(url)
+    optuna.create_study(storage=plain, study_name="theirs")
+    plain.engine.dispose()
+    with open_storage(url, create=True) as store:
+        assert [study.study_name for study in store.optuna.get_all_studies()] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("omad.db", "is not a URL; it should look like sqlite:///omad.db"),
+        ("oracle://user:secret@host/db", "'oracle' is not supported"),
+        ("sqlite://", "lives in the memory of one process"),
+        ("sqlite:///{tmp}/missing/omad.db", "there is no folder {tmp}/missing"),
+        ("sqlite:///{tmp}", "is a folder"),
+        ("sqlite:///file:omad.db?mode=ro&uri=true", "file: form is not supported"),
+    ],
+)
+def test_urls_that_name_no_storage_are_refused_with_what_to_do(
+    url: str, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageRefused) as raised:
+        open_storage(url.format(tmp=tmp_path), create=True)
+    assert sentence.format(tmp=tmp_path) in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_joining_needs_a_storage_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(StorageRefused, match="no such file; `omad-search run` creates one"):
+        open_storage(f"sqlite:///{tmp_path}/omad.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joining_an_empty_database_is_refused(new_url: Callable[[str], str]) -> None:
+    with pytest.raises(StorageRefused, match="holds no study of omad-search"):
+        open_storage(new_url("postgresql"))
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_text("Dear diary, " * 100)
+    with pytest.raises(StorageRefused, match="is not an SQLite database"):
+        open_storage(f"sqlite:///{path}", create=True)
+    assert path.read_text() == "Dear diary, " * 100
+
+
+def test_a_database_that_cannot_be_written_is_named(
+    new_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_url("sqlite")
+    with open_storage(url, create=True) as store:
+        sqlalchemy.event.listen(
+            store.engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only=1")
+        )
+        store.engine.dispose()
+        with pytest.raises(StorageRefused, match="the file cannot be written"), store.write() as connection:
+            connection.execute(sqlalchemy.update(Schema).values(version=7))
+
+
+def test_a_locked_database_is_unavailable_not_refused(new_url: Callable[[str], str]) -> None:
+    url = new_url("sqlite")
+    with open_storage(url, create=True) as store:
+        other = sqlite3.connect(str(store.url.database))
+        other.execute("BEGIN IMMEDIATE")
+        sqlalchemy.event.listen(
+            store.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50")
+        )
+        store.engine.dispose()
+        with pytest.raises(StorageUnavailable, match="another process holds the file"), store.write():
+            pass
+        other.close()
+
+
+def test_an_unreachable_server_is_known_within_seconds_and_hides_the_password() -> None:
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable) as raised:
+        open_storage("postgresql://tuner:hunter2@127.0.0.1:9/omad", create=True)
+    assert time.monotonic() - began < 8
+    assert "postgresql+psycopg://tuner:***@127.0.0.1:9/omad" in str(raised.value)
+    assert "refused" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_password_is_said_and_never_shown(new_url: Callable[[str], str]) -> None:
+    url = sqlalchemy.make_url(new_url("mariadb")).set(password="hunter2").render_as_string(False)
+    with pytest.raises(StorageUnavailable) as raised:
+        open_storage(url, create=True)
+    assert "Access denied for user 'root'" in str(raised.value)
+    assert "user and password" in str(raised.value)
+    assert "hunter2" not in str(raised.value) + repr(raised.value)
+
+
+def test_a_database_that_does_not_exist_is_named(new_url: Callable[[str], str]) -> None:
+    url = sqlalchemy.make_url(new_url("postgresql")).set(database="nowhere").render_as_string(False)
+    with pytest.raises(StorageUnavailable, match='database "nowhere" does not exist'):
+        open_storage(url, create=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "line"),
+    [
+        ("postgresql://u:secret@host/db", "psycopg", "pip install 'omad-search[postgres]'"),
+        ("mysql://u:secret@host/db", "pymysql", "pip install 'omad-search[mysql]'"),
+    ],
+)
+def test_a_missing_driver_is_named_with_the_line_that_installs_it(
+    url: str, module: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(StorageRefused) as raised:
+        open_storage(url)
+    assert line in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_mlflows_tables_in_the_same_schema_are_refused(new_url: Callable[[str], str]) -> None:
+    url = new_url("sqlite")
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        for table in ("experiments", "runs", "experiment_tags", "alembic_version"):
+            connection.execute(sqlalchemy.text(f"CREATE TABLE {table} (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(StorageRefused, match="holds MLflow's tables"):
+        open_storage(url, create=True)
+
+
+def test_postgresql_schemas_separate_storages_of_one_database(new_url: Callable[[str], str]) -> None:
+    url = new_url("postgresql")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE experiments (id INTEGER)"))
+        connection.execute(sqlalchemy.text("CREATE SCHEMA optuna"))
+    mark = "&" if "?" in url else "?"
+    open_storage(f"{url}{mark}options=-csearch_path%3Doptuna", create=True).close()
+    inspector = sqlalchemy.inspect(engine)
+    assert inspector.get_table_names(schema="public") == ["experiments"]
+    assert {"omad_slot", "trials"} <= set(inspector.get_table_names(schema="optuna"))
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [
+        (SCHEMA_VERSION + 1, f"a newer omad-search .schema {SCHEMA_VERSION + 1}; .*upgrade omad-search here"),
+        (SCHEMA_VERSION - 1, "an older omad-search"),
+    ],
+)
+def test_storages_of_other_releases_are_refused_by_version(
+    version: int, sentence: str, new_url: Callable[[str], str]
+) -> None:
+    url = new_url("sqlite")
+    with open_storage(url, create=True) as store, store.write() as connection:
+        connection.execute(sqlalchemy.update(Schema).values(version=version))
+    with pytest.raises(StorageRefused, match=sentence):
+        open_storage(url)
+
+
+def test_optunas_tables_of_another_version_are_refused(new_url: Callable[[str], str]) -> None:
+    url = new_url("sqlite")
+    with open_storage(url, create=True) as store, store.write() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'v9.9.9'"))
+    with pytest.raises(StorageRefused, match="optuna"):
+        open_storage(url)
+
+
+def test_creation_that_was_interrupted_is_completed_by_the_next(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("search.storage.Base.metadata.create_all", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_storage(url, create=True)
+    with pytest.raises(SearchError, match="holds no study"):
+        open_storage(url)
+    open_storage(url, create=True).close()
+    open_storage(url).close()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:p%40ss@h:5432/d", "postgresql://u:***@h:5432/d"),
+        (
+            "postgresql://u@h/d?password=secret&sslmode=require",
+            "postgresql://u@h/d?password=***&sslmode=require",
+        ),
+        ("postgresql://u:se/cr@et@h:port/d", "postgresql://u:***@h:port/d"),
+        ("sqlite:///omad.db", "sqlite:///omad.db"),
+    ],
+)
+def test_shown_urls_have_no_password(url: str, shown: str) -> None:
+    assert redacted_url(url) == shown
+
+
+def test_passwords_with_braces_and_percents_reach_the_server(new_url: Callable[[str], str]) -> None:
+    server = new_url("mariadb")
+    engine = sqlalchemy.create_engine(server, poolclass=sqlalchemy.NullPool)
+    password = "{x}%7B@:/ "
+    with engine.begin() as connection:
+        user = f"tuner{os.getpid()}"
+        connection.execute(
+            sqlalchemy.text(f"CREATE USER {user}@localhost IDENTIFIED BY '{password}'".replace(":", "\\:"))
+        )
+        connection.execute(sqlalchemy.text(f"GRANT ALL ON *.* TO {user}@localhost"))
+    url = sqlalchemy.make_url(server).set(username=user, password=password)
+    with open_storage(url.render_as_string(hide_password=False), create=True) as store:
+        assert password not in store.address
+        assert password not in repr(store)
