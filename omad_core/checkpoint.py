@@ -225,16 +225,25 @@ def _join(pieces: Sequence[tuple[int, Arrays]], start: int, stop: int) -> Arrays
     return {name: np.concatenate(c) if c else pieces[0][1][name][:0] for name, c in cut.items()}
 
 
-def prune(root: Path, keep: Sequence[Written]) -> list[str]:
-    """Delete everything below the root that none of the checkpoints in `keep` needs.
+def intact(path: Path, expected: str) -> bool:
+    """Whether a file is there with this digest."""
+    try:
+        read_bytes(path, expected)
+    except CheckpointError:
+        return False
+    return True
+
+
+def prune(root: Path, keep: Sequence[Written], spare: Sequence[str] = ()) -> list[str]:
+    """Delete everything below the root that none of the checkpoints in `keep` needs, less the files `spare`.
 
     Returns the deleted paths, relative to the root.
     """
-    needed = {path for written in keep for path in (*written.files, written.name)}
+    needed = {path for written in keep for path in (*written.files, written.name)} | set(spare)
     deleted = []
     for path in sorted(root.rglob("*")) if root.exists() else []:
         relative = path.relative_to(root).as_posix()
-        if path.is_file() and relative not in needed:
+        if path.is_file() and relative not in needed and not path.name.endswith(".tmp"):
             path.unlink(missing_ok=True)
             deleted.append(relative)
     for folder in sorted((p for p in root.glob("*") if p.is_dir()), reverse=True):

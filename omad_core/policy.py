@@ -17,6 +17,7 @@ from omad_core.errors import CheckpointError, ConfigError
 from omad_core.folder import pack, read_bytes, read_json, to_json, unpack, write_bytes
 from omad_core.gaussian import act_gaussian
 from omad_core.settings import from_dict, to_dict
+from omad_core.state import MemberState
 from omad_core.task import TaskSpec
 
 FORMAT = 1
@@ -38,6 +39,12 @@ class Policy:
         self.spec, self.actor, self.env = spec, actor, env
         self.notes = dict(notes or {})
         self._weights = {name: torch.from_numpy(np.array(array))[None] for name, array in weights.items()}
+
+    @classmethod
+    def of_member(cls, spec: TaskSpec, state: MemberState) -> "Policy":
+        """The policy that a member's state holds."""
+        weights = {name[6:]: array for name, array in state.arrays.items() if name.startswith("actor/")}
+        return cls(spec, state.config.actor, state.config.env, weights)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Policy":
@@ -83,6 +90,17 @@ class Policy:
             else None
         )
         return {agent: self._act_alone(agent, np.asarray(o), generator) for agent, o in obs.items()}
+
+    def act_joint(
+        self, obs: NDArray[Any], *, deterministic: bool = False, seed: int | None = None
+    ) -> FloatArray:
+        """Joint actions [n, sum of d_i] for joint observations [n, sum of O_i], agents side by side in order."""
+        widths = list(self.spec.obs_dims)
+        if obs.ndim != 2 or obs.shape[1] != sum(widths):
+            raise ConfigError(f"joint observations are [n, {sum(widths)}], got an array of shape {list(obs.shape)}")
+        parts = np.split(obs, np.cumsum(widths)[:-1], axis=1)
+        actions = self.act(dict(zip(self.spec.agents, parts, strict=True)), deterministic=deterministic, seed=seed)
+        return np.concatenate([actions[agent] for agent in self.spec.agents], axis=1)
 
     def _act_alone(self, agent: str, obs: NDArray[Any], generator: torch.Generator | None) -> FloatArray:
         index = self._index_of(agent)

@@ -25,6 +25,8 @@ from omad_core.timing import Clock
 
 NOISE_BLOCK = 32
 EDGE_MASS_LIMIT = 0.01
+EVERYTHING = (2**62, 2**62)
+"""All replay rows are stored already: a snapshot without replay."""
 
 
 class Population:
@@ -335,10 +337,7 @@ class Population:
 
     def policy(self, member: MemberId) -> Policy:
         """The member's current policy, to keep: a copy."""
-        found = self._find(member)
-        arrays = self._learner.row(found.place, found.config.critic.quantiles)
-        weights = {name[6:]: array for name, array in arrays.items() if name.startswith("actor/")}
-        return Policy(self.spec, found.config.actor, found.config.env, weights)
+        return Policy.of_member(self.spec, self.snapshot(member, stored=EVERYTHING))
 
     def evict(self, member: MemberId) -> None:
         """Drop a member; its place is free for the next admit, at once."""

@@ -1,0 +1,132 @@
+"""Publishing: what is left to do when a trial has its result: curve, model, run, and then the checkpoints go."""
+
+import logging
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omad_core.policy import Policy
+from search import budget, slots
+from search.home import remove
+from search.lease import Lease
+from search.patience import patiently
+from search.recording import Rooms, end_run
+from search.spec import StudySpec
+from search.storage import Store
+from tracking.sender import send_curve
+from tracking.spool import Spool
+from tracking.tracker import ModelFiles
+
+log = logging.getLogger(__name__)
+
+REQUIRED = ("mlflow", "torch", "numpy", "safetensors")
+"""What a model needs to be loaded; `omad_core` travels with it."""
+EXAMPLE_ROWS = 2
+FOREVER = 2**62
+
+
+@dataclass(frozen=True)
+class Result:
+    """An ended trial, as its worker or whoever stepped in for it knows it."""
+
+    spec: StudySpec
+    number: int
+    """Optuna's number of the trial."""
+    params: dict[str, Any]
+    model_folder: Path | None
+    """The best seed's policy, of a complete trial."""
+    step: int
+    spool: Spool
+
+
+def publish(rooms: Rooms, lease: Lease, run_id: str, result: Result, slot_folder: Path) -> str | None:
+    """Send what is left, store the model, end the run, note it on the slot. Every step can be repeated.
+
+    Returns the model's address, if the trial has one. Raises LeaseLost, TrackingUnavailable.
+    """
+    send_curve(result.spool, rooms.tracker, run_id, FOREVER)
+    model_uri = _publish_model(rooms, lease, run_id, result)
+    tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})
+    end_run(rooms.tracker, run_id, lease, tags)
+    patiently(lambda: slots.publish(rooms.store, lease))
+    patiently(lambda: slots.forget_checkpoints(rooms.store, lease))
+    remove(slot_folder)
+    return model_uri
+
+
+def _publish_model(rooms: Rooms, lease: Lease, run_id: str, result: Result) -> str | None:
+    if lease.outcome != "complete" or result.model_folder is None or lease.value is None:
+        return None
+    policy = Policy.load(result.model_folder)
+    example = np.zeros((EXAMPLE_ROWS, sum(policy.spec.obs_dims)), np.float32)
+    package = find_spec("omad_core")
+    if package is None or not package.submodule_search_locations:
+        raise FileNotFoundError("the package omad_core cannot be found")
+    files = ModelFiles(
+        folder=result.model_folder,
+        code=Path(__file__).parent / "served_policy.py",
+        code_paths=[Path(package.submodule_search_locations[0])],
+        requirements=[f"{name}=={_version(name)}" for name in REQUIRED],
+        input_example=example,
+        output_example=policy.act_joint(example, seed=0),
+        metrics={"score": lease.value},
+        step=result.step,
+        metadata={"study": result.spec.name, "task": result.spec.task, "trial": result.number},
+    )
+    uri = rooms.tracker.publish_model(run_id, f"trial-{result.number}", files)
+    _crown(rooms, lease, result, uri, policy)
+    return uri
+
+
+def _version(name: str) -> str:
+    """The installed version, without a local part such as +cpu that no index offers."""
+    return metadata.version(name).partition("+")[0]
+
+
+def _crown(rooms: Rooms, lease: Lease, result: Result, uri: str, policy: Policy) -> None:
+    """Make the model the study's champion if no complete trial is better."""
+    best = patiently(lambda: best_value(rooms.store, lease.study_id))
+    if lease.value is not None and (best is None or lease.value >= best):
+        card = model_card(result, lease.value, uri, policy)
+        rooms.tracker.register_champion(uri, f"omad-{result.spec.name}", card)
+
+
+def best_value(store: Store, study_id: int) -> float | None:
+    """The best score of a study's complete trials."""
+    values = [
+        r.value for r in budget.rows(store, study_id) if r.outcome == "complete" and r.value is not None
+    ]
+    return max(values, default=None)
+
+
+def model_card(result: Result, score: float, uri: str, policy: Policy) -> str:
+    """What somebody who finds the model should know, in Markdown."""
+    spec = policy.spec
+    params = "\n".join(f"| `{name}` | {value} |" for name, value in result.params.items())
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(spec.versions.items()))
+    widths = zip(spec.agents, spec.obs_dims, spec.action_dims, strict=True)
+    agents = ", ".join(f"{agent} ({obs} -> {act})" for agent, obs, act in widths)
+    return f"""# {result.spec.name}: trial {result.number}
+
+Decentralised OMAD policies for `{spec.name}` ({spec.env_id}), trained for {result.step:,} environment steps.
+
+- Score: {score:.1f}, the mean return of its last {result.spec.score_evaluations} evaluations, on seeds it was tuned on.
+  `omad-search evaluate {uri}` measures it on fresh episodes.
+- Measured with {versions}; other versions give other returns.
+- Agents (observation -> action widths): {agents}.
+
+| parameter | value |
+|---|---|
+{params}
+
+    import mlflow
+    model = mlflow.pyfunc.load_model("{uri}")
+    actions = model.predict(observations)   # [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
+
+Agents stand side by side in both. Actions are sampled from the diffusion chain; `params={{"deterministic": True}}` turns
+its noise off. The policy knows the task it was trained on and nothing else.
+"""

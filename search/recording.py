@@ -1,0 +1,107 @@
+"""Recording: what of a trial goes to MLflow, as jobs of the sender; nothing here is waited for by training."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from search import slots
+from search.keeping import ARTIFACTS, Keeper
+from search.lease import CheckpointRef, Lease
+from search.ledger import Hold, Ledger
+from search.patience import patiently
+from search.storage import Store
+from tracking.errors import TrackingError
+from tracking.sender import Sender, send_curve
+from tracking.spool import Spool
+from tracking.tracker import RunInfo, RunStatus, Tracker
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[str, RunStatus] = {
+    "complete": "finished",
+    "pruned": "pruned",
+    "diverged": "pruned",
+    "failed": "failed",
+}
+"""MLflow's status of a trial's run, by the slot's outcome."""
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Where a worker writes to: the storage, the tracking server, and the threads that do it."""
+
+    store: Store
+    ledger: Ledger
+    tracker: Tracker
+    sender: Sender
+
+
+def open_run(rooms: Rooms, lease: Lease, parent: RunInfo, info: RunInfo) -> str:
+    """The slot's run: the one it has, else one found or created and bound to it. Raises LeaseLost."""
+    if lease.mlflow_run_id is not None:
+        rooms.tracker.resume_run(lease.mlflow_run_id)
+        rooms.tracker.complete_run(lease.mlflow_run_id, info)
+        return lease.mlflow_run_id
+    info = replace(info, parent_run_id=rooms.tracker.open_run(parent))
+    mine = rooms.tracker.open_run(info)
+    winner = patiently(lambda: slots.bind_run(rooms.store, lease, mine)).mlflow_run_id
+    if winner != mine:
+        rooms.tracker.discard_run(mine)
+    return winner or mine
+
+
+class Recording:
+    """One trial's run while its lease is held."""
+
+    def __init__(
+        self, rooms: Rooms, hold: Hold, parent: RunInfo, info: RunInfo, spool: Spool, keeper: Keeper
+    ) -> None:
+        self._rooms, self._hold = rooms, hold
+        self._parent, self._info = parent, info
+        self._spool, self._keeper = spool, keeper
+        self._run_id: str | None = None
+        self._key = f"trial of slot {hold.lease.number}"
+
+    def open(self) -> None:
+        """Have the run opened soon."""
+        self._rooms.sender.submit(f"{self._key}: run", lambda: self._skip_if_lost(self.run_id))
+
+    def run_id(self) -> str:
+        """The run, opened if need be; for the sender's thread."""
+        if self._run_id is None:
+            self._run_id = open_run(self._rooms, self._hold.lease, self._parent, self._info)
+            self._hold.lease = replace(self._hold.lease, mlflow_run_id=self._run_id)
+        return self._run_id
+
+    def _skip_if_lost(self, job: Any) -> None:
+        """Run a job unless the slot is a successor's, whose run it then is."""
+        if self._hold.lost is None:
+            job()
+
+    def checkpointed(self, ref: CheckpointRef) -> None:
+        """A checkpoint is recorded on the slot: send the curve up to it, and the checkpoint itself."""
+        self._rooms.sender.submit(
+            f"{self._key}: checkpoint", partial(self._skip_if_lost, partial(self._send, ref))
+        )
+
+    def _send(self, ref: CheckpointRef) -> None:
+        run_id = self.run_id()
+        send_curve(self._spool, self._rooms.tracker, run_id, ref.step)
+        if self._keeper.upload(ref, self._hold.lease, run_id, self._rooms.tracker):
+            uploaded = replace(ref, uri=f"runs:/{run_id}/{ARTIFACTS}")
+            self._rooms.ledger.submit(
+                self._hold, lambda lease: slots.record_checkpoint(self._rooms.store, lease, uploaded)
+            )
+
+
+def end_run(tracker: Tracker, run_id: str, lease: Lease, tags: Mapping[str, str]) -> None:
+    """Give a run its true status and reason; its checkpoints are needed no more."""
+    outcome = lease.outcome or "failed"
+    tracker.set_tags(run_id, {"omad.outcome": outcome, **tags})
+    tracker.end_run(run_id, STATUS[outcome], lease.reason or "")
+    try:
+        tracker.delete(run_id, ARTIFACTS)
+    except TrackingError as error:
+        log.warning("the checkpoints of run %s could not be deleted: %s", run_id, error)

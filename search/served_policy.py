@@ -1,0 +1,34 @@
+"""The code of a published model: MLflow runs this file when it loads one ("model from code").
+
+Input: joint observations [n, sum of the agents' observation widths], agents side by side in order. Output: joint
+actions [n, sum of the action widths], in the environment's units. Parameters: `deterministic`; `seed`, which makes a
+sample repeatable.
+"""
+
+import mlflow
+import numpy as np
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from omad_core.policy import Policy
+
+
+class ServedPolicy(PythonModel):
+    """All agents' policies; each agent's action depends on its own columns alone."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the policy folder among the model's artifacts."""
+        self.policy = Policy.load(context.artifacts["policy"])
+
+    # Without annotations: MLflow would take them for a schema; the signature is the schema.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """Joint actions for joint observations; both 2-D arrays."""
+        options = params or {}
+        seed = int(options.get("seed", -1))
+        return self.policy.act_joint(
+            np.asarray(model_input, np.float32),
+            deterministic=bool(options.get("deterministic", False)),
+            seed=None if seed < 0 else seed,
+        )
+
+
+mlflow.models.set_model(ServedPolicy())

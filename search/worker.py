@@ -1,0 +1,444 @@
+"""The worker: claims slots, trains their trials in one population, and hands in the results."""
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from omad_core import settings
+from omad_core.config import TrainConfig, structure
+from omad_core.envs import make_spec
+from omad_core.errors import OmadError
+from omad_core.events import Busy, Event
+from omad_core.policy import Policy
+from omad_core.population import Population
+from search import budget, endings, slots
+from search.binding import bind, frozen
+from search.claim import claim, claim_unpublished, wanted
+from search.course import Course, best_seed, save_model
+from search.errors import LeaseLost, TrialEnded
+from search.home import Home, lease_folder
+from search.keeping import Keeper, load_newest
+from search.lease import Lease
+from search.ledger import Hold, Ledger, check_alive
+from search.patience import PATIENCE_SECONDS, patiently
+from search.pruners import build_pruner
+from search.publishing import Result, publish
+from search.recording import Recording, Rooms, open_run
+from search.samplers import build_sampler
+from search.spec import StudySpec
+from search.storage import Store
+from search.study import StudyHandle, optuna_study
+from tracking.errors import TrackingError
+from tracking.provenance import provenance, source_tags
+from tracking.sender import Sender
+from tracking.spool import Spool
+from tracking.tracker import RunInfo, Tracker
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+DRAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs."""
+
+    home: Home
+    device: str = "cpu"
+    pack: int = 1
+    """Trials trained side by side."""
+    name: str = ""
+
+
+class Worker:
+    """Works for one study until every slot has its result, or until it is told to stop."""
+
+    def __init__(self, store: Store, handle: StudyHandle, tracker: Tracker, place: Place) -> None:
+        self._store, self._handle, self._place = store, handle, place
+        self._spec = StudySpec.from_json(handle.spec)
+        self._owner = place.name or f"{socket.gethostname()}:{os.getpid()}"
+        self._rooms = Rooms(
+            store, Ledger(store, self._spec.lease_seconds, PATIENCE_SECONDS), tracker, Sender()
+        )
+        self._population: Population | None = None
+        self._shape: Mapping[str, Any] = {}
+        self._courses: list[Course] = []
+        self._held_back: Course | None = None
+        self._stop = threading.Event()
+        self._facts = provenance()
+        self._parent = parent_info(self._spec, handle)
+        self._given_up: set[int] = set()
+
+    def stop(self) -> None:
+        """Write checkpoints, release what is held and return from `run`; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work. Raises what makes going on impossible: StorageUnavailable, TrackingError of a full disk."""
+        try:
+            patiently(lambda: endings.repair(self._store, optuna_study(self._store, self._handle)))
+            while not self._stop.is_set() and self._work():
+                check_alive(self._rooms.ledger)
+            self._leave()
+            self._publish_left()
+        finally:
+            self._close()
+
+    def _work(self) -> bool:
+        """One round; False when there is nothing left to do, now or later."""
+        self._fill()
+        if not self._courses:
+            return self._idle()
+        self._train()
+        return True
+
+    def _idle(self) -> bool:
+        """Nothing to train now; somebody else's trial may yet become free."""
+        left = patiently(lambda: budget.counts(self._store, self._handle.study_id))
+        if left.ended or patiently(lambda: wanted(self._store, self._handle.study_id)) == "stopping":
+            return False
+        self._stop.wait(IDLE_SECONDS)
+        return True
+
+    def _fill(self) -> None:
+        """Claim and begin trials while there is room for them."""
+        while self._held_back is None and len(self._courses) < self._place.pack and not self._stop.is_set():
+            lease = patiently(self._claim)
+            if lease is None:
+                break
+            self._begin(lease)
+        if self._held_back is not None and not self._courses:
+            course, self._held_back = self._held_back, None
+            self._admit(course)
+
+    def _claim(self) -> Lease | None:
+        spec = self._spec
+        return claim(
+            self._store,
+            self._handle.study_id,
+            self._owner,
+            spec.lease_seconds,
+            spec.max_attempts,
+            self._given_up,
+        )
+
+    def _begin(self, lease: Lease) -> None:
+        try:
+            course = self._prepare(lease)
+        except (LeaseLost, TrialEnded) as error:
+            log.info("%s", error)
+            return
+        if self._courses and self._structure(course.configs[0]) != self._shape:
+            self._held_back = course
+        else:
+            self._admit(course)
+
+    def _prepare(self, lease: Lease) -> Course:
+        study = self._optuna(lease.number)
+        lease, trial = patiently(lambda: bind(self._store, study, lease))
+        with self._store.guard():
+            configs = patiently(lambda: self._spec.configs(trial))
+        hold = self._rooms.ledger.hold(lease)
+        folder = self._folder(lease)
+        keeper = Keeper(folder, lease.token, self._place.home)
+        spool = Spool(folder / lease_folder(lease.token))
+        info = self._run_info(lease.number, trial.number, trial.params, configs[0], lease.attempt)
+        recording = Recording(self._rooms, hold, self._parent, info, spool, keeper)
+        return Course(self._rooms, self._spec, hold, trial, configs, spool, keeper, recording)
+
+    def _optuna(self, slot: int) -> optuna.Study:
+        spec = self._spec
+        sampler = build_sampler(spec.sampler, spec.seed, slot, spec.space.paths)
+        return optuna_study(self._store, self._handle, sampler, build_pruner(spec.pruner, spec.config))
+
+    def _folder(self, lease: Lease) -> Path:
+        return self._place.home.slot(self._spec.name, self._handle.uid, lease.number)
+
+    def _run_info(
+        self, slot: int, trial: int, params: Mapping[str, Any], config: TrainConfig, attempt: int
+    ) -> RunInfo:
+        tags = {
+            "omad.task": self._spec.task,
+            "omad.trial": str(trial),
+            "omad.profile": self._spec.profile,
+            "omad.worker": self._owner,
+            "omad.device": self._place.device,
+            "omad.attempt": str(attempt),
+            "omad.seeds": " ".join(map(str, self._spec.training_seeds)),
+        }
+        return RunInfo(
+            name=f"trial {trial}",
+            study=self._spec.name,
+            study_id=self._handle.uid,
+            slot=slot,
+            params=params,
+            tags=tags | source_tags(self._facts),
+            documents={"config.json": settings.to_dict(config), "provenance.json": self._facts},
+        )
+
+    def _structure(self, config: TrainConfig) -> Mapping[str, Any]:
+        return structure(config)
+
+    def _admit(self, course: Course) -> None:
+        """Let a course train; a trial that cannot even begin costs one of its attempts."""
+        try:
+            population = self._population_for(course.configs[0])
+            lease = course.hold.lease
+            loaded = load_newest(lease, self._folder(lease), self._place.home, self._rooms.tracker)
+            facts = {"device": self._place.device, "host": socket.gethostname(), "pid": os.getpid()}
+            course.begin(population, loaded, facts | {"trial": course.trial.number})
+        except OmadError as error:
+            log.exception("trial %d cannot begin", course.trial.number)
+            self._fail(course, str(error))
+            return
+        course.recording.open()
+        self._courses.append(course)
+        log.info("trial %d (slot %d) from step %d", course.trial.number, lease.number, course.steps)
+
+    def _population_for(self, config: TrainConfig) -> Population:
+        """The running program where the trial fits into it, else a new one."""
+        shape = self._structure(config)
+        if self._population is None or shape != self._shape:
+            if self._population is not None:
+                self._population.close()
+            spec = self._spec
+            widest = int(spec.space.largest("critic.quantiles", config))
+            capacity = self._place.pack * spec.seeds
+            self._population, self._shape = Population(config, capacity, self._place.device, widest), shape
+        return self._population
+
+    def _train(self) -> None:
+        population = self._population
+        if population is None:
+            return
+        try:
+            events = population.advance()
+        except Exception as error:  # the worker's border: a trial that raises is tried again
+            log.exception("training failed")
+            self._fail_all(f"{type(error).__name__}: {error}")
+            return
+        for course in list(self._courses):
+            try:
+                self._attend(course, population, events)
+            except (OmadError, TrackingError) as error:
+                log.exception("trial %d cannot go on", course.trial.number)
+                self._fail(course, str(error))
+
+    def _attend(self, course: Course, population: Population, events: Sequence[Event]) -> None:
+        """Pass a course its events, then do what it needs."""
+        members = set(course.members)
+        for event in events:
+            if isinstance(event, Busy) or event.member in members:
+                course.hear(event)
+        self._look_after(course, population)
+
+    def _look_after(self, course: Course, population: Population) -> None:
+        """Whatever a course needs between two advances."""
+        hold = course.hold
+        if hold.lost is not None:
+            log.warning("%s; it drops trial %d", hold.lost, course.trial.number)
+            self._drop(course)
+        elif course.diverged is not None:
+            self._finish(course, population, "diverged", course.diverged)
+        elif course.finished:
+            self._finish(course, population, "complete", None)
+        elif hold.prune:
+            self._finish(course, population, "pruned", f"pruned at step {course.steps:,}")
+        elif hold.wanted != "running":
+            log.info("the study is %s", hold.wanted)
+            self._release(course, population)
+        elif course.due_for_checkpoint():
+            course.checkpoint(population)
+
+    def _finish(self, course: Course, population: Population, outcome: Any, reason: str | None) -> None:
+        """Hand in a result: last checkpoint, slot, Optuna; then the rest leaves with the sender."""
+        value = course.score()
+        if outcome == "complete":
+            course.checkpoint(population)
+        model = self._folder(course.hold.lease) / "model"
+        folder = course.save_model(population, model) if outcome == "complete" else None
+        self._settle()
+        study = self._optuna(course.hold.lease.number)
+        try:
+            lease = patiently(
+                lambda: endings.finish(
+                    self._store, study, course.hold.lease, outcome, value, reason, self._spec.lease_seconds
+                )
+            )
+        except LeaseLost as error:
+            log.warning("%s; its result of trial %d is refused", error, course.trial.number)
+            self._drop(course)
+            return
+        log.info("trial %d is %s: %s", course.trial.number, outcome, value)
+        self._evict(course)
+        spool = course.spool
+        result = Result(self._spec, course.trial.number, course.trial.params, folder, course.steps, spool)
+        course.hold.lease = lease
+        self._submit_publishing(course.hold, course.recording.run_id, result)
+
+    def _settle(self) -> None:
+        """Wait until the storage has everything that was submitted, while the leases are kept."""
+        while not self._rooms.ledger.drain(IDLE_SECONDS):
+            check_alive(self._rooms.ledger)
+            for course in self._courses:
+                self._rooms.ledger.tell(course.hold)
+
+    def _submit_publishing(self, hold: Hold, run_id: Any, result: Result) -> None:
+        folder = self._folder(hold.lease)
+
+        def job() -> None:
+            self._rooms.ledger.tell(hold)
+            if hold.lost is None:
+                try:
+                    publish(self._rooms, hold.lease, run_id(), result, folder)
+                except LeaseLost as error:
+                    log.warning("%s; its successor publishes trial %d", error, result.number)
+            self._rooms.ledger.drop(hold)
+
+        self._rooms.sender.submit(f"trial of slot {hold.lease.number}: publish", job)
+
+    def _fail_all(self, reason: str) -> None:
+        for course in list(self._courses):
+            self._fail(course, reason)
+        if self._population is not None:
+            self._population.close()
+            self._population = None
+
+    def _fail(self, course: Course, reason: str) -> None:
+        """A trial raised: it is tried again, here or elsewhere, until its attempts are used up."""
+        self._settle()
+        study = self._optuna(course.hold.lease.number)
+        try:
+            lease = patiently(
+                lambda: endings.fail(
+                    self._store,
+                    study,
+                    course.hold.lease,
+                    reason,
+                    self._spec.max_attempts,
+                    self._spec.lease_seconds,
+                )
+            )
+        except LeaseLost as error:
+            log.warning("%s", error)
+            lease = None
+        if lease is None:
+            self._drop(course)
+            return
+        self._evict(course)
+        course.hold.lease = lease
+        result = Result(
+            self._spec, course.trial.number, course.trial.params, None, course.steps, course.spool
+        )
+        self._submit_publishing(course.hold, course.recording.run_id, result)
+
+    def _evict(self, course: Course) -> None:
+        if course in self._courses:
+            self._courses.remove(course)
+            for member in course.members:
+                if self._population is not None:
+                    self._population.evict(member)
+
+    def _drop(self, course: Course) -> None:
+        """The slot is no longer ours: forget it here; its successor has what was recorded."""
+        self._rooms.ledger.drop(course.hold)
+        self._evict(course)
+
+    def _release(self, course: Course, population: Population) -> None:
+        """Checkpoint, send it, give the slot back: the next worker goes on at once."""
+        course.checkpoint(population)
+        self._settle()
+        self._rooms.sender.drain(DRAIN_SECONDS if course.hold.lease.mlflow_run_id else IDLE_SECONDS)
+        self._settle()
+        try:
+            patiently(lambda: slots.release(self._store, course.hold.lease))
+        except LeaseLost as error:
+            log.warning("%s", error)
+        self._drop(course)
+
+    def _leave(self) -> None:
+        """Release what is held; finished trials were handed in already."""
+        if self._population is not None:
+            for course in list(self._courses):
+                if course.hold.lost is None:
+                    self._release(course, self._population)
+        if self._held_back is not None:
+            patiently(partial(slots.release, self._store, self._held_back.hold.lease))
+
+    def _publish_left(self) -> None:
+        """Do what finishers that died left undone; then wait a little for the sender."""
+        while not self._stop.is_set() and (lease := patiently(self._claim_unpublished)) is not None:
+            self._publish_for(lease)
+        if not self._rooms.sender.drain(DRAIN_SECONDS):
+            left = ", ".join(self._rooms.sender.pending())
+            log.warning("not sent yet: %s; it is kept here, and any later worker of the study sends it", left)
+
+    def _claim_unpublished(self) -> Lease | None:
+        spec = self._spec
+        return claim_unpublished(
+            self._store,
+            self._handle.study_id,
+            self._owner,
+            spec.lease_seconds,
+            spec.max_attempts,
+            self._given_up,
+        )
+
+    def _publish_for(self, lease: Lease) -> None:
+        """Finish the publishing of a slot whose worker is gone, from its last checkpoint."""
+        self._given_up.add(lease.number)
+        trial = patiently(lambda: frozen(self._store, lease))
+        spec, folder = self._spec, self._folder(lease)
+        with self._store.guard():
+            config = spec.space.sample(optuna.trial.FixedTrial(trial.params), spec.config)
+        info = self._run_info(lease.number, trial.number, trial.params, config, lease.attempt)
+        hold = self._rooms.ledger.hold(lease)
+        try:
+            run_id = open_run(self._rooms, lease, self._parent, info)
+            hold.lease = replace(lease, mlflow_run_id=run_id)
+            loaded = load_newest(hold.lease, folder, self._place.home, self._rooms.tracker)
+        except TrackingError as error:
+            log.warning("trial %d cannot be published yet: %s", trial.number, error)
+            self._rooms.ledger.drop(hold)
+            return
+        spool = Spool(folder / lease_folder(lease.token))
+        model = None
+        if loaded is not None:
+            spool.replace(loaded.curve)
+            model = folder / "model"
+            evaluations = [s.records["evaluations"] for s in loaded.states]
+            best = best_seed(evaluations, spec.score_evaluations)
+            state = loaded.states[best]
+            policy = Policy.of_member(make_spec(state.config.task, state.config.env), state)
+            save_model(policy, model, state.config, trial.number)
+        step = loaded.ref.step if loaded else 0
+        result = Result(spec, trial.number, trial.params, model, step, spool)
+        self._submit_publishing(hold, lambda: run_id, result)
+        self._rooms.sender.drain(DRAIN_SECONDS)
+
+    def _close(self) -> None:
+        self._rooms.sender.close(IDLE_SECONDS)
+        self._rooms.ledger.close()
+        if self._population is not None:
+            self._population.close()
+
+
+def parent_info(spec: StudySpec, handle: StudyHandle) -> RunInfo:
+    """The study's own run."""
+    return RunInfo(
+        name=spec.name,
+        study=spec.name,
+        study_id=handle.uid,
+        tags={"omad.task": spec.task, "omad.profile": spec.profile},
+        documents={"spec.json": json.loads(spec.to_json())},
+    )
