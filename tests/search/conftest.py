@@ -19,6 +19,7 @@ from search.storage import Store, open_storage
 from search.study import StudyHandle, create_study
 
 NAMES = itertools.count()
+KINDS = ["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -101,32 +102,32 @@ def _new_database(server: str) -> str:
     return url.set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+@pytest.fixture(scope="session")
+def new_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Makes the URL of an empty database of a kind: sqlite, postgresql, mariadb."""
 
     def make(kind: str) -> str:
         if kind == "sqlite":
-            return f"sqlite:///{tmp_path}/omad{next(NAMES)}.db"
+            return f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/omad.db"
         return _new_database(request.getfixturevalue(f"{kind}_server"))
 
     return make
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> str:
     """URL of an empty database, of each kind in turn."""
     return new_url(request.param)
 
 
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    """An open storage of each kind in turn."""
-    with open_storage(url, create=True) as opened:
+@pytest.fixture(params=KINDS, scope="session")
+def store(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> Iterator[Store]:
+    """An open storage of each kind in turn, shared by the tests that need no empty one."""
+    with open_storage(new_url(request.param), create=True) as opened:
         yield opened
 
 
 @pytest.fixture
 def handle(store: Store) -> StudyHandle:
-    """A study of four slots in it."""
-    return create_study(store, "hopper", trials=4, spec='{"task": "hopper"}')
+    """A new study of four slots in it."""
+    return create_study(store, f"hopper-{next(NAMES)}", trials=4, spec='{"task": "hopper"}')
