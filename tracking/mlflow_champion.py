@@ -1,5 +1,8 @@
 """The champion: the best model of a study, registered under one name that always means the best."""
 
+import tempfile
+from pathlib import Path
+
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
@@ -23,6 +26,7 @@ def register(client: MlflowClient, address: str, model_uri: str, name: str, card
     _create_name(client, name)
     version = _version(client, name, model.model_id) or _create_version(client, address, name, model)
     if version.description != card[:LONGEST_CARD]:
+        _store_card(client, model.model_id, card)
         client.update_model_version(name, version.version, description=card[:LONGEST_CARD])
         client.update_registered_model(name, description=card[:LONGEST_CARD])
     if _champion(client, name) != str(version.version):
@@ -63,6 +67,13 @@ def _create_version(client: MlflowClient, address: str, name: str, model: Logged
         tags={MODEL_TAG: model.model_id},
         model_id=model.model_id,
     )
+
+
+def _store_card(client: MlflowClient, model_id: str, card: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="omad-card-") as folder:
+        file = Path(folder) / CARD_ARTIFACT
+        file.write_text(card)
+        client.log_model_artifact(model_id, str(file))
 
 
 def _champion(client: MlflowClient, name: str) -> str | None:

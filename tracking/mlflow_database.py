@@ -5,15 +5,20 @@ other's work. So an empty database is created here, under a lock, before MLflow 
 """
 
 import fcntl
+import importlib
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import mlflow.db
 import sqlalchemy
+import sqlalchemy.exc
+import sqlalchemy.orm
 from sqlalchemy.pool import NullPool
 
 from tracking.errors import TrackingRefused
@@ -26,6 +31,7 @@ _LOCK_NUMBER = 0x6F6D6164  # one number for all clients of this project: "omad" 
 
 def prepare(address: str) -> None:
     """Reach the database within seconds, and create MLflow's tables where there are none."""
+    _load_table_descriptions()
     path = sqlite_path(address)
     if path is not None:
         _prepare_sqlite(path)
@@ -34,6 +40,15 @@ def prepare(address: str) -> None:
         with _advisory_lock(address):
             if not _is_ready(address):
                 _create_tables(address)
+
+
+@cache
+def _load_table_descriptions() -> None:
+    """Load what clients of a server never need, and without the warnings that SQLAlchemy has for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sqlalchemy.exc.SADeprecationWarning)
+        importlib.import_module("mlflow.store.db.utils")
+        sqlalchemy.orm.configure_mappers()
 
 
 def _prepare_sqlite(path: Path) -> None:
@@ -104,20 +119,11 @@ def _advisory_lock(address: str) -> Iterator[None]:
 
 
 def _create_tables(address: str) -> None:
-    """What `mlflow db upgrade` does, with the address kept off command lines."""
-    with _quiet("alembic", "mlflow.store.db.utils"):
-        mlflow.db.upgrade.main([address], standalone_mode=False)
-
-
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Keep the log of a hundred migrations out of the user's sight."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
+    """What `mlflow db upgrade` does, with the address kept off command lines and without its long log."""
+    alembic = logging.getLogger("alembic")
+    level = alembic.level
+    alembic.setLevel(logging.WARNING)
     try:
-        yield
+        mlflow.db.upgrade.main([address], standalone_mode=False)
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        alembic.setLevel(level)

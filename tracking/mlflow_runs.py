@@ -65,6 +65,26 @@ def create(client: MlflowClient, experiment: str, info: RunInfo) -> Run:
     return winner
 
 
+def running_trials(client: MlflowClient, study: str, study_id: str) -> dict[int, str]:
+    """The study's trials that are shown as running, slot to run id."""
+    found = client.get_experiment_by_name(study)
+    if found is None:
+        return {}
+    wanted = _identity(RunInfo(name="", study=study, study_id=study_id))
+    wanted[ROLE_TAG] = "trial"
+    query = f"attributes.status = 'RUNNING' and tags.`{ROLE_TAG}` = 'trial'"
+    running: dict[int, str] = {}
+    token = None
+    while True:
+        page = client.search_runs([found.experiment_id], query, page_token=token)
+        for run in page:
+            if wanted.items() <= run.data.tags.items():
+                running[int(run.data.tags[SLOT_TAG])] = str(run.info.run_id)
+        token = page.token
+        if not token:
+            return running
+
+
 def _identity(info: RunInfo) -> dict[str, str]:
     tags = {STUDY_TAG: info.study, ROLE_TAG: "study" if info.slot is None else "trial"}
     if info.study_id:

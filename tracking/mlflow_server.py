@@ -8,7 +8,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request, verify_rest_response
 
 CONNECT_SECONDS = 1.0
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
 _request: Callable[..., requests.Response] = http_request
 _login: Callable[[str], MlflowHostCreds] = get_default_host_creds
 _ENDPOINT = "/api/2.0/mlflow/experiments/search"

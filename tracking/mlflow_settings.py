@@ -3,6 +3,7 @@
 MLflow reads them from the environment. Each is set only where the user has not set it.
 """
 
+import logging
 import os
 
 SETTINGS = {
@@ -18,7 +19,11 @@ rest: 30 s for an answer, no addresses and no progress bars in a live view, a mo
 and not from a uv.lock that happens to lie in the working folder, 5 s to connect to PostgreSQL."""
 
 
-def limit_waiting() -> None:
-    """Set what the user has not."""
+def apply() -> None:
+    """Set what the user has not, and keep MLflow's chatter off the terminal."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        # its database errors come with long traces, and again as exceptions, which are translated
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

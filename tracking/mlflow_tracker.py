@@ -12,6 +12,7 @@ from tracking import (
     mlflow_address,
     mlflow_champion,
     mlflow_database,
+    mlflow_fetch,
     mlflow_models,
     mlflow_runs,
     mlflow_server,
@@ -31,7 +32,7 @@ class MlflowTracker:
     """
 
     def __init__(self, uri: str | None = None) -> None:
-        mlflow_settings.limit_waiting()
+        mlflow_settings.apply()
         self.address = mlflow_address.resolve(uri)
         self._client: MlflowClient | None = None
         self._connecting = threading.Lock()
@@ -54,6 +55,11 @@ class MlflowTracker:
             run = mlflow_runs.find(client, experiment, info) or mlflow_runs.create(client, experiment, info)
             self._complete(client, run, info)
             return str(run.info.run_id)
+
+    def running_trials(self, study: str, study_id: str = "") -> dict[int, str]:
+        """The trials shown as running, slot to run id: those whose worker died are among them."""
+        with self._mlflow() as client:
+            return mlflow_runs.running_trials(client, study, study_id)
 
     def resume_run(self, run_id: str) -> None:
         """Show a run as running again, where it had been ended."""
@@ -109,6 +115,16 @@ class MlflowTracker:
         """Make a published model the champion of a registered model; returns the champion's address."""
         with self._mlflow() as client:
             return mlflow_champion.register(client, self.address, model_uri, name, card)
+
+    def model_of(self, run_id: str) -> str | None:
+        """Address of the model that a run has published, if it has."""
+        with self._mlflow() as client:
+            return mlflow_fetch.model_of(client, run_id)
+
+    def download_model(self, model_uri: str, folder: Path) -> Path:
+        """Fetch a published model below `folder`; returns the policy folder in it."""
+        with self._mlflow() as client:
+            return mlflow_fetch.download(client, self.address, model_uri, folder)
 
     def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
         """Close a run with its true status; ending it again in the same way changes nothing."""

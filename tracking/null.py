@@ -18,6 +18,10 @@ class NullTracker:
         """An id made from the study and the slot, the same every time."""
         return f"null-{info.study}" if info.slot is None else f"null-{info.study}-{info.slot}"
 
+    def running_trials(self, study: str, study_id: str = "") -> dict[int, str]:
+        """None is known."""
+        return {}
+
     def resume_run(self, run_id: str) -> None:
         """Nothing is kept."""
 
@@ -50,6 +54,14 @@ class NullTracker:
     def register_champion(self, model_uri: str, name: str, card: str) -> str:
         """The address that the champion would have had; nothing is kept."""
         return f"models:/{name}@champion"
+
+    def model_of(self, run_id: str) -> str | None:
+        """Nothing is kept."""
+        return None
+
+    def download_model(self, model_uri: str, folder: Path) -> Path:
+        """There is nothing to fetch."""
+        raise ArtifactMissing(f"There is no model {model_uri!r}: this study is not tracked.")
 
     def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
         """Nothing is kept."""

@@ -16,7 +16,7 @@ from tracking.tracker import Tracker
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-ROWS_PER_CALL = 1_000
+ROWS_PER_CALL = 100  # what is sent again after a failure: MLflow takes points it has ten times slower
 MOST_FAILURES = 1_000
 
 Job = Callable[[], None]

@@ -71,14 +71,17 @@ class Spool:
         with self._lock, self._reading():
             return b"".join(self._file.lines())
 
-    def replace(self, content: bytes) -> None:
-        """Put a dumped curve in the place of this one; rows that both begin with stay sent."""
+    def replace(self, content: bytes, sent: int = 0) -> None:
+        """Put a dumped curve, of which `sent` rows had been sent, in the place of this one.
+
+        Rows that both begin with stay as sent as they were here.
+        """
         lines = content.splitlines(keepends=True)
         curve_format.decode_all(lines, "in the checkpoint")
         with self._lock:
             pairs = zip(self.dump().splitlines(keepends=True), lines, strict=False)
             common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-            self._exchange(content, min(common, self.sent))
+            self._exchange(content, min(max(sent, min(common, self.sent)), len(lines)))
 
     @property
     def sent(self) -> int:

@@ -55,11 +55,15 @@ class Tracker(Protocol):
     """Where runs are kept. All methods raise TrackingUnavailable where the server cannot be reached."""
 
     def check(self) -> None:
-        """Reach the store within seconds, creating and upgrading an empty one under a lock."""
+        """Reach the store within about a second, creating an empty one under a lock."""
         ...
 
     def open_run(self, info: RunInfo) -> str:
         """The id of the study's or trial's run: found by its tags (study, slot), else created."""
+        ...
+
+    def running_trials(self, study: str, study_id: str = "") -> dict[int, str]:
+        """The trials shown as running, slot to run id: those whose worker died are among them."""
         ...
 
     def resume_run(self, run_id: str) -> None:
@@ -99,6 +103,14 @@ class Tracker(Protocol):
     def register_champion(self, model_uri: str, name: str, card: str) -> str:
         """Make a published model the champion of the registered model `name`, its card as the description;
         the champion before it stays as an older version. Returns `models:/NAME@champion`."""
+        ...
+
+    def model_of(self, run_id: str) -> str | None:
+        """Address of the model that a run has published, if it has."""
+        ...
+
+    def download_model(self, model_uri: str, folder: Path) -> Path:
+        """Fetch a published model below `folder`; returns the policy folder in it. Raises ArtifactMissing."""
         ...
 
     def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:

@@ -1,0 +1,31 @@
+"""Consoles: where the command line prints. Results go to stdout, everything about them to stderr."""
+
+import os
+
+from rich.console import Console
+
+PIPED_WIDTH = 160
+"""Columns of tables that are piped; a terminal, or COLUMNS, says its own."""
+
+
+def out() -> Console:
+    """For results."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    """For errors, warnings and notes."""
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def say(line: str, *, stderr: bool = False, style: str | None = None) -> None:
+    """Print one line as it is: never wrapped, so that it can be copied and piped."""
+    console = err() if stderr else out()
+    console.print(line, style=style, soft_wrap=True)

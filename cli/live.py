@@ -1,0 +1,158 @@
+"""The live view: a study as one renderable that fits itself to the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cli import words
+from cli.sparkline import scale, sparkline
+from search.view import StudyView, TrialState, TrialView
+
+OVERHEAD = 14
+"""Lines beside the rows of trials."""
+MOST_PARAMETER_LINES = 4
+"""Trials whose parameters are spelled out below a narrow table."""
+STYLES: dict[TrialState, str] = {
+    "waiting": "dim",
+    "running": "cyan",
+    "released": "yellow",
+    "complete": "green",
+    "pruned": "magenta",
+    "diverged": "red",
+    "failed": "red",
+}
+
+
+@dataclass(frozen=True)
+class LiveView:
+    """What `run` shows while it runs."""
+
+    study: StudyView
+    note: str = ""
+    """One line below all, such as what Ctrl-C does."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        trials = shown(self.study, max(3, (options.height or 50) - OVERHEAD))
+        table = trial_table(self.study, trials, wide=True, ascii_only=options.ascii_only)
+        wide = Measurement.get(console, options.update(max_width=10_000), table).maximum <= options.max_width
+        yield from header(self.study, options.max_width)
+        yield table if wide else trial_table(self.study, trials, False, options.ascii_only)
+        if hidden := sum(trial.state != "waiting" for trial in self.study.trials) - len(trials):
+            yield Text(
+                f"  and {hidden} more ended; `omad-search trials {self.study.name}` lists all", style="dim"
+            )
+        if not wide:
+            yield from parameter_lines(self.study, trials)
+        if self.note:
+            yield Text(self.note, style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def shown(study: StudyView, room: int) -> list[TrialView]:
+    """The trials that matter most now, by number: those in work, the best, the defaults, the last ended."""
+    begun = [trial for trial in study.trials if trial.state != "waiting"]
+    marked = (study.best, study.default)
+    first = [trial for trial in begun if not trial.ended or trial in marked]
+    rest = [trial for trial in reversed(begun) if trial not in first]
+    return sorted([*first, *rest][:room], key=lambda trial: trial.number)
+
+
+def header(study: StudyView, width: int) -> RenderResult:
+    """Name and places, progress, best so far and time left."""
+    places = (
+        f"{study.name}  task {study.task}  profile {study.profile}  {study.storage}  MLflow {study.tracking}"
+    )
+    yield Text(places, style="bold", no_wrap=True, overflow="ellipsis")
+    done = sum(trial.ended for trial in study.trials)
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(
+        ProgressBar(total=1.0, completed=_share(study), width=max(10, width // 5)),
+        f"{done}/{len(study.trials)} trials",
+        f"{words.duration(study.elapsed_seconds)} elapsed",
+        "ended" if study.ended else words.remaining(study.eta_seconds),
+    )
+    yield bar
+    yield Text(_best_line(study), no_wrap=True, overflow="ellipsis")
+
+
+def trial_table(study: StudyView, trials: Sequence[TrialView], wide: bool, ascii_only: bool = False) -> Table:
+    """A row for each of these trials; a wide table has their parameters as columns."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    paths = _paths(study) if wide else []
+    for title, justify in (("trial", "right"), ("state", "left"), ("steps", "right"), ("curve", "left")):
+        table.add_column(title, justify=justify, no_wrap=True, vertical="bottom")  # type: ignore[arg-type]
+    for title in ("return", "steps/s", "updates/s"):
+        table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+    for path in paths:
+        table.add_column(_title(path), justify="right", no_wrap=True, vertical="bottom")
+    low, high = scale(trial.curve for trial in study.trials)
+    for trial in trials:
+        curve = sparkline(trial.curve, 20 if wide else 10, low, high, ascii_only)
+        parameters = [words.value(trial.params[path]) if path in trial.params else "" for path in paths]
+        table.add_row(*_cells(trial, curve), *parameters, style=_row_style(study, trial))
+    return table
+
+
+def parameter_lines(study: StudyView, trials: Sequence[TrialView]) -> RenderResult:
+    """Parameters of the best trial and of those in work, where the table has no room for them."""
+    best = [study.best] if study.best else []
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    running = [trial for trial in trials if trial.state == "running" and trial.params]
+    for trial in [*best, *running][:MOST_PARAMETER_LINES]:
+        name = f"{'best' if trial is study.best else 'running'} {trial.number}"
+        text = "  ".join(f"{path}={words.value(value)}" for path, value in trial.params.items())
+        grid.add_row(Text(name, style=STYLES[trial.state]), Text(text))
+    yield grid
+
+
+def _best_line(study: StudyView) -> str:
+    best, default = study.best, study.default
+    if best is None:
+        return "no trial has completed yet"
+    line = f"best so far: trial {best.number} with return {words.score(best.score)}"
+    if default is not None and default.state == "complete":
+        line += f"; the defaults have {words.score(default.score)}"
+    return line
+
+
+def _cells(trial: TrialView, curve: str) -> list[Text]:
+    steps = f"{trial.step:,}" if trial.ended else f"{trial.step:,}/{trial.env_steps:,}"
+    rates = [words.rate(rate) if trial.state == "running" else "" for rate in _rates(trial)]
+    state = Text(trial.state, style=STYLES[trial.state])
+    return [Text(str(trial.number)), state, *map(Text, (steps, curve, words.score(trial.score), *rates))]
+
+
+def _rates(trial: TrialView) -> tuple[float | None, float | None]:
+    return trial.steps_per_second, trial.updates_per_second
+
+
+def _row_style(study: StudyView, trial: TrialView) -> str:
+    if trial is study.best:
+        return "bold"
+    return "dim" if trial.state == "pruned" else ""
+
+
+def _paths(study: StudyView) -> list[str]:
+    """Every parameter that some trial has, in the order of sampling."""
+    seen: dict[str, Any] = {}
+    for trial in study.trials:
+        seen.update(dict.fromkeys(trial.params))
+    return list(seen)
+
+
+def _title(path: str) -> str:
+    return path.replace(".", "\n").replace("_", "\n")
+
+
+def _share(study: StudyView) -> float:
+    """Part of all training that is done; an ended trial counts whole."""
+    parts = [1.0 if trial.ended else trial.step / max(1, trial.env_steps) for trial in study.trials]
+    return sum(parts) / max(1, len(parts))

@@ -1,0 +1,33 @@
+"""Logs: warnings of all rooms go to stderr in one line each, without passwords."""
+
+import logging
+
+from tracking.redact import redact
+
+FORMAT = "%(levelname)s %(name)s: %(message)s"
+OURS = ("cli", "search", "tracking", "omad_core")
+
+
+class Redacted(logging.Formatter):
+    """Hides passwords and tokens of addresses, whoever logged them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line as it may be shown."""
+        return redact(super().format(record))
+
+
+def configure(debug: bool) -> None:
+    """Send logs to stderr: warnings, and with `debug` also what our own rooms say of their work."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacted(FORMAT))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for room in OURS:
+        logging.getLogger(room).setLevel(logging.DEBUG if debug else logging.WARNING)
+
+
+def configure_worker() -> None:
+    """A worker's log: what it does, with the time."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Redacted(f"%(asctime)s {FORMAT}"))
+    for room in OURS:
+        logging.getLogger(room).setLevel(min(logging.INFO, logging.getLogger(room).level or logging.INFO))

@@ -1,0 +1,48 @@
+"""Opening: a study for `run`, created or joined, with its budget and its parent run."""
+
+from dataclasses import dataclass
+
+from search import budget, catalog
+from search.errors import SpecConflict
+from search.given import Given, differences
+from search.spec import StudySpec
+from search.storage import Store
+from search.study import StudyHandle, create_study
+from search.worker import parent_info
+from tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study that exists now."""
+
+    handle: StudyHandle
+    spec: StudySpec
+    """The stored one, whatever was given."""
+    run_id: str
+    """The study's own MLflow run."""
+    created: bool
+    added: int
+    """Trials by which the budget was extended."""
+
+
+def build(given: Given, name: str | None, has_gpu: bool) -> StudySpec:
+    """The spec that a new study would get. Raises ConfigError, TaskError."""
+    return catalog.build(catalog.find(given.task or "hopper"), given, has_gpu=has_gpu, name=name)
+
+
+def open_for_running(store: Store, tracker: Tracker, spec: StudySpec, given: Given) -> Opened:
+    """Create the study, or join it with its stored spec. Raises SpecConflict naming every option that differs."""
+    text = spec.to_json()
+    handle = create_study(store, spec.name, spec.trials, text, [spec.defaults()])
+    stored = StudySpec.from_json(handle.spec)
+    if differing := differences(stored, given):
+        raise SpecConflict(
+            f"study {spec.name!r} exists with other settings: {'; '.join(differing)}. "
+            "Leave these options out to continue it, or begin another one with --study NAME"
+        )
+    trials = int(given.numbers.get("trials", 0))
+    added = budget.extend(store, handle.study_id, trials) if trials > stored.trials else 0
+    budget.set_wanted(store, handle.study_id, "running")
+    run_id = tracker.open_run(parent_info(stored, handle))
+    return Opened(handle, stored, run_id, handle.spec == text, added)

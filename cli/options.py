@@ -1,0 +1,53 @@
+"""Options that several commands share: one sentence and one environment variable each."""
+
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORAGE = "sqlite:///omad.db"
+
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        envvar="OMAD_STORAGE",
+        metavar="URL",
+        help="Database of the study: sqlite:///FILE, postgresql://USER@HOST/DB or mysql://USER@HOST/DB.",
+    ),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking",
+        envvar="MLFLOW_TRACKING_URI",
+        metavar="URI",
+        help="MLflow server or database; without it sqlite:///mlflow.db, as MLflow itself does.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Devices = Annotated[
+    str, typer.Option("--devices", metavar="auto|cpu|0,1", help="Where to train: GPUs by number, or the CPU.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, max=1024, metavar="N", help="Worker processes; without it, as many as fit."
+    ),
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="A setting, such as gamma=0.98 or actor.learning_rate=1e-3; it is then no longer searched. Repeatable.",
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="laptop|gpu|paper|smoke",
+        help="Size of networks and trials; without it, gpu where there is one and laptop elsewhere.",
+    ),
+]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study, such as hopper.")]

@@ -1,0 +1,168 @@
+"""omad-search run: a study from its creation to its report."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import err, out, say
+from cli.options import DEFAULT_STORAGE, Devices, Profile, Set, Storage, Tracking, Workers
+
+if TYPE_CHECKING:
+    from cli.opening import Opened
+    from cli.watching import Watch
+    from search.given import Given
+    from search.storage import Store
+    from search.supervise import Supervisor
+    from search.view import StudyView
+    from tracking.tracker import Tracker
+
+
+def run(
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="A task of `omad-search tasks`, a study file, or module:factory."),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="NAME", help="Name; without it, the task's.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking: Tracking = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Budget; a larger one extends a study.")
+    ] = None,
+    env_steps: Annotated[
+        int | None, typer.Option("--env-steps", min=1, help="Environment steps of a trial.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds trained in every trial.")] = None,
+    study_seed: Annotated[
+        int | None, typer.Option("--study-seed", min=0, help="Seed of the whole study.")
+    ] = None,
+    workers: Workers = None,
+    devices: Devices = "auto",
+    profile: Profile = None,
+    set_: Set = [],  # noqa: B006 - typer reads it and never changes it
+) -> None:
+    """Search: train trials until the budget is used, then report. The same command again continues."""
+    from cli.devices import plan
+    from cli.opening import build, open_for_running
+    from search.storage import open_storage
+    from tracking.mlflow_tracker import MlflowTracker
+
+    given = _given(task, profile, {"trials": trials, "seeds": seeds, "seed": study_seed}, env_steps, set_)
+    workplan = plan(devices, workers, trials or 1_000_000)
+    spec = build(given, study, workplan.has_gpu)
+    if not out().is_terminal:
+        say(f"study {spec.name}: opening {_shown(storage)}", stderr=True)
+    with open_storage(storage, create=True) as store:
+        tracker = MlflowTracker(tracking)
+        tracker.check()
+        opened = open_for_running(store, tracker, spec, given)
+        code = _work(store, tracker, opened, workplan, storage, tracking)
+    raise typer.Exit(code)
+
+
+def _given(
+    task: str | None,
+    profile: str | None,
+    numbers: dict[str, int | None],
+    env_steps: int | None,
+    pairs: list[str],
+) -> "Given":
+    from omad_core.errors import ConfigError
+    from search.given import Given, parse_settings
+
+    if task is None:
+        raise ConfigError("which task? Write --task hopper; `omad-search tasks` lists them all")
+    train = parse_settings(pairs)
+    if env_steps is not None:
+        if "env_steps" in train:
+            raise ConfigError("--env-steps and --set env_steps=... are the same setting; give one of them")
+        train["env_steps"] = env_steps
+    return Given(task, profile, {k: v for k, v in numbers.items() if v is not None}, train)
+
+
+def _shown(address: str) -> str:
+    from tracking.redact import redact
+
+    return redact(address)
+
+
+def _work(
+    store: "Store", tracker: Any, opened: "Opened", workplan: Any, storage: str, tracking: str | None
+) -> int:
+    """Run workers until nothing is left to do; then the report. Returns the exit code."""
+    from cli.watching import Watch, supervisor
+    from search import budget
+    from search.home import open_home
+
+    handle = opened.handle
+    _announce(opened)
+    left = budget.counts(store, handle.study_id)
+    if left.ended and not left.unpublished:
+        return _conclude(store, tracker, opened, None)
+    home = open_home()
+    watch = Watch(
+        supervisor(workplan, handle, home, storage, tracking), store, handle, _shown(tracker.address)
+    )
+    view = watch.run()
+    if watch.workers.failed:
+        return _tell_failure(watch.workers)
+    if watch.interrupted or not view.ended:
+        return _tell_interrupted(watch, view)
+    return _conclude(store, tracker, opened, view)
+
+
+def _announce(opened: "Opened") -> None:
+    if opened.added:
+        say(f"study {opened.handle.name}: extended by {opened.added} trials", stderr=True)
+    elif not opened.created:
+        say(f"study {opened.handle.name} exists: continuing it with its stored settings", stderr=True)
+
+
+def _conclude(store: "Store", tracker: "Tracker", opened: "Opened", view: "StudyView | None") -> int:
+    from cli.report import Report
+    from search import results, status
+
+    seen = view or status.read(store, opened.handle, "")
+    if view is None:
+        more = len(seen.trials) + 10
+        say(f"study {seen.name} is finished; `--trials {more}` gives it more trials", stderr=True)
+    say(
+        f"evaluating the best model, the defaults and random play on {opened.spec.final_episodes} fresh episodes",
+        stderr=True,
+    )
+    found = results.report(seen, opened.spec, tracker)
+    results.store(found, tracker, opened.run_id)
+    out().print(Report(found, commands(seen, opened)))
+    return 0
+
+
+def commands(view: "StudyView", opened: "Opened") -> list[tuple[str, str]]:
+    """What to type next."""
+    name, task = opened.handle.name, opened.spec.task
+    again = f"omad-search run --task {task}" + (f" --study {name}" if name != task else "")
+    return [
+        ("omad-search ui", "look at trials, curves and models in the MLflow UI"),
+        (f"omad-search evaluate models:/omad-{name}@champion", "evaluate the best model again"),
+        (f"{again} --trials {len(view.trials) + 10}", "give it ten more trials"),
+    ]
+
+
+def _tell_interrupted(watch: "Watch", view: "StudyView") -> int:
+    from cli.errors import INTERRUPTED
+
+    ended = sum(trial.ended for trial in view.trials)
+    say(
+        f"stopped with {ended} of {len(view.trials)} trials ended; the same command again continues",
+        stderr=True,
+    )
+    return INTERRUPTED if watch.interrupted else 1
+
+
+def _tell_failure(workers: "Supervisor") -> int:
+    for child in workers.failed:
+        err().print(
+            f"error: worker {child.number} keeps dying; the end of its log ({child.log_file}):", style="red"
+        )
+        say(child.last_words(), stderr=True)
+    return 1

@@ -1,0 +1,55 @@
+"""What the machine does while it trains: the `system/...` metrics."""
+
+import shutil
+import subprocess
+
+import psutil
+
+_GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
+_GPU_SECONDS = 3
+_MEGABYTE = 1_000_000
+
+
+class SystemMeter:
+    """Samples the processor, the memory and, where there are any, the GPUs of this machine."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first answer is always 0: percentages are since the last call
+        psutil.cpu_percent()
+        self._has_gpus = shutil.which(_GPU_QUERY[0]) is not None
+
+    def sample(self) -> dict[str, float]:
+        """The metrics now; percentages are means since the sample before."""
+        memory = psutil.virtual_memory()
+        metrics = {
+            "system/cpu_percent": float(psutil.cpu_percent()),
+            "system/process_cpu_percent": float(self._process.cpu_percent()),
+            "system/memory_percent": float(memory.percent),
+            "system/process_memory_mb": self._process.memory_info().rss / _MEGABYTE,
+        }
+        return metrics | (self._gpus() if self._has_gpus else {})
+
+    def _gpus(self) -> dict[str, float]:
+        """Use and memory of each GPU; a driver that does not answer is not asked again."""
+        try:
+            done = subprocess.run(
+                _GPU_QUERY, capture_output=True, text=True, timeout=_GPU_SECONDS, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            self._has_gpus = False
+            return {}
+        metrics = {}
+        for number, line in enumerate(done.stdout.splitlines()):
+            used, _, memory = line.partition(",")
+            metrics[f"system/gpu_{number}_percent"] = _number(used)
+            metrics[f"system/gpu_{number}_memory_mb"] = _number(memory)
+        return metrics
+
+
+def _number(text: str) -> float:
+    """A figure of the driver; cards that do not tell one answer `[N/A]`."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
