@@ -1,0 +1,195 @@
+"""A real MLflow server, a way to take it away and bring it back, and a small model to publish."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+from tracking.mlflow_tracker import MlflowTracker
+from tracking.null import NullTracker
+from tracking.tracker import ModelFiles, Tracker
+
+MODEL_CODE = """
+from pathlib import Path
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+class Policy(PythonModel):
+    def load_context(self, context: PythonModelContext) -> None:
+        from doubling import times
+
+        self.times = times
+        self.factor = float((Path(context.artifacts["policy"]) / "factor.txt").read_text())
+
+    def predict(self, context: PythonModelContext, model_input: np.ndarray, params=None) -> np.ndarray:
+        return self.times(model_input, self.factor)
+
+
+set_model(Policy())
+"""
+STARTUP_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One `mlflow server` for all tests, storing artifacts for its clients."""
+    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _await_health(f"http://127.0.0.1:{port}", process, folder / "log.txt")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        _end(process)
+
+
+def _await_health(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=2):
+            return
+        time.sleep(0.2)
+    pytest.fail(f"the MLflow server did not start:\n{log.read_text()}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers, for sure."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=10)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class Gate:
+    """A door to the server that can be shut: connections in use are cut, new ones are refused."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self.port = free_port()
+        self._listener: socket.socket | None = None
+        self._open_sockets: list[socket.socket] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=50)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        for connection in [self._listener, *self._open_sockets]:
+            if connection is not None:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
+        self._open_sockets.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target_port))
+                self._open_sockets += [client, server]
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def gate(server_address: str) -> Iterator[Gate]:
+    """A door to the server, open at first."""
+    gate = Gate(int(server_address.rpartition(":")[2]))
+    gate.open()
+    yield gate
+    gate.shut()
+
+
+@pytest.fixture(scope="session")
+def database_address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An SQLite tracking database, made on first use."""
+    return f"sqlite:///{tmp_path_factory.mktemp('database')}/mlflow.db"
+
+
+@pytest.fixture(params=["database", "server"])
+def mlflow_tracker(request: pytest.FixtureRequest) -> MlflowTracker:
+    """MLflow as a database and as a server."""
+    return MlflowTracker(request.getfixturevalue(f"{request.param}_address"))
+
+
+@pytest.fixture(params=["null", "database", "server"])
+def tracker(request: pytest.FixtureRequest) -> Tracker:
+    """Every tracker there is."""
+    if request.param == "null":
+        return NullTracker()
+    return MlflowTracker(request.getfixturevalue(f"{request.param}_address"))
+
+
+@pytest.fixture
+def study() -> str:
+    """The name of a study that no other test uses."""
+    return f"study {uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def model_files(tmp_path: Path) -> Callable[..., ModelFiles]:
+    """Makes a model that multiplies by 2, with a package of its own code."""
+    policy, package, code = tmp_path / "policy files", tmp_path / "doubling", tmp_path / "model_code.py"
+    policy.mkdir()
+    (policy / "factor.txt").write_text("2.0")
+    package.mkdir()
+    (package / "__init__.py").write_text("def times(array, factor):\n    return array * factor\n")
+    code.write_text(MODEL_CODE)
+    example = np.ones((2, 3, 4), dtype=np.float32)
+
+    def make(**changes: object) -> ModelFiles:
+        files = {
+            "folder": policy,
+            "code": code,
+            "code_paths": [package],
+            "requirements": ["mlflow", "numpy"],
+            "input_example": example,
+            "output_example": 2 * example,
+        }
+        return ModelFiles(**{**files, **changes})
+
+    return make
