@@ -2,10 +2,10 @@
 
 import os
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
-PIPED_WIDTH = 160
-"""Columns of tables that are piped; a terminal, or COLUMNS, says its own."""
+PIPED_WIDTH, PIPED_HEIGHT = 160, 1_000
+"""Room of tables that are piped; a terminal, or COLUMNS, says its own."""
 
 
 def out() -> Console:
@@ -20,8 +20,9 @@ def err() -> Console:
 
 def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPED_WIDTH
+    if not console.is_terminal:
+        columns = os.environ.get("COLUMNS", "")
+        console.size = ConsoleDimensions(int(columns) if columns.isdigit() else PIPED_WIDTH, PIPED_HEIGHT)
     return console
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,10 +15,10 @@ from cli import words
 from cli.sparkline import scale, sparkline
 from search.view import StudyView, TrialState, TrialView
 
-OVERHEAD = 14
+WIDE_OVERHEAD, NARROW_OVERHEAD = 12, 10
 """Lines beside the rows of trials."""
-MOST_PARAMETER_LINES = 4
-"""Trials whose parameters are spelled out below a narrow table."""
+ENTRY_LINES = 3
+"""Lines that the parameters of one trial take below a narrow table."""
 STYLES: dict[TrialState, str] = {
     "waiting": "dim",
     "running": "cyan",
@@ -39,19 +39,32 @@ class LiveView:
     """One line below all, such as what Ctrl-C does."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        trials = shown(self.study, max(3, (options.height or 50) - OVERHEAD))
+        height, overflow = options.size.height, _overflow(options)
+        trials = shown(self.study, max(3, height - WIDE_OVERHEAD))
         table = trial_table(self.study, trials, wide=True, ascii_only=options.ascii_only)
         wide = Measurement.get(console, options.update(max_width=10_000), table).maximum <= options.max_width
-        yield from header(self.study, options.max_width)
-        yield table if wide else trial_table(self.study, trials, False, options.ascii_only)
-        if hidden := sum(trial.state != "waiting" for trial in self.study.trials) - len(trials):
-            yield Text(
-                f"  and {hidden} more ended; `omad-search trials {self.study.name}` lists all", style="dim"
-            )
+        entries = 0 if wide else _entries(height)
         if not wide:
-            yield from parameter_lines(self.study, trials)
+            trials = shown(self.study, max(3, height - NARROW_OVERHEAD - entries * ENTRY_LINES))
+            table = trial_table(self.study, trials, wide=False, ascii_only=options.ascii_only)
+        yield from header(self.study, options.max_width, overflow)
+        yield table
+        if hidden := sum(trial.state != "waiting" for trial in self.study.trials) - len(trials):
+            yield Text(f"and {hidden} more: omad-search trials {self.study.name}", style="dim")
+        if entries:
+            yield parameter_lines(self.study, trials, entries)
         if self.note:
-            yield Text(self.note, style="dim", no_wrap=True, overflow="ellipsis")
+            yield Text(self.note, style="dim", no_wrap=True, overflow=overflow)
+
+
+def _overflow(options: ConsoleOptions) -> OverflowMethod:
+    """How a line that is too long ends: rich's ellipsis cannot be written in ASCII."""
+    return "crop" if options.ascii_only else "ellipsis"
+
+
+def _entries(height: int) -> int:
+    """Trials whose parameters are spelled out below a narrow table."""
+    return 1 if height < 30 else 2 if height < 40 else 4
 
 
 def shown(study: StudyView, room: int) -> list[TrialView]:
@@ -63,12 +76,12 @@ def shown(study: StudyView, room: int) -> list[TrialView]:
     return sorted([*first, *rest][:room], key=lambda trial: trial.number)
 
 
-def header(study: StudyView, width: int) -> RenderResult:
+def header(study: StudyView, width: int, overflow: OverflowMethod = "ellipsis") -> RenderResult:
     """Name and places, progress, best so far and time left."""
     places = (
         f"{study.name}  task {study.task}  profile {study.profile}  {study.storage}  MLflow {study.tracking}"
     )
-    yield Text(places, style="bold", no_wrap=True, overflow="ellipsis")
+    yield Text(places, style="bold", no_wrap=True, overflow=overflow)
     done = sum(trial.ended for trial in study.trials)
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
@@ -78,7 +91,7 @@ def header(study: StudyView, width: int) -> RenderResult:
         "ended" if study.ended else words.remaining(study.eta_seconds),
     )
     yield bar
-    yield Text(_best_line(study), no_wrap=True, overflow="ellipsis")
+    yield Text(_best_line(study), no_wrap=True, overflow=overflow)
 
 
 def trial_table(study: StudyView, trials: Sequence[TrialView], wide: bool, ascii_only: bool = False) -> Table:
@@ -99,18 +112,18 @@ def trial_table(study: StudyView, trials: Sequence[TrialView], wide: bool, ascii
     return table
 
 
-def parameter_lines(study: StudyView, trials: Sequence[TrialView]) -> RenderResult:
+def parameter_lines(study: StudyView, trials: Sequence[TrialView], entries: int) -> Table:
     """Parameters of the best trial and of those in work, where the table has no room for them."""
     best = [study.best] if study.best else []
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column()
     running = [trial for trial in trials if trial.state == "running" and trial.params]
-    for trial in [*best, *running][:MOST_PARAMETER_LINES]:
+    for trial in [*best, *running][:entries]:
         name = f"{'best' if trial is study.best else 'running'} {trial.number}"
         text = "  ".join(f"{path}={words.value(value)}" for path, value in trial.params.items())
         grid.add_row(Text(name, style=STYLES[trial.state]), Text(text))
-    yield grid
+    return grid
 
 
 def _best_line(study: StudyView) -> str:

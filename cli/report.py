@@ -14,7 +14,7 @@ from search.view import ReportView, Returns, StudyView, TrialView
 
 @dataclass(frozen=True)
 class Report:
-    """What `run` says when it ends."""
+    """What `run` says when it ends; to be printed with `crop=False`, so that commands stay whole."""
 
     report: ReportView
     commands: Sequence[tuple[str, str]] = ()

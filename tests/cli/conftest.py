@@ -1,0 +1,61 @@
+"""A study to look at, and what a console shows of it."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from search.view import StudyView, TrialState, TrialView
+
+Show = Callable[..., str]
+
+
+def trial(number: int, state: TrialState, step: int, score: float | None = None, **more: Any) -> TrialView:
+    params = {
+        "entropy.mode": "learned" if number % 2 == 0 else "fixed",
+        **({"entropy.target": 4.0} if number % 2 == 0 else {}),
+        "entropy.alpha": 0.01 * (number + 1),
+        "actor.denoising_steps": 4,
+        "actor.learning_rate": 3e-4,
+        "critic.quantiles": 16,
+        "critic.learning_rate": 0.000317,
+        "gamma": 0.973,
+    }
+    curve = tuple(20.0 + 50 * (number + 1) * n for n in range(step // 1_000))
+    return TrialView(number, state, params, step, 6_000, curve, score, worker=f"laptop:{number % 2}", **more)
+
+
+@pytest.fixture
+def study() -> StudyView:
+    """Ten trials: some ended, two in work, three waiting."""
+    rates = {"steps_per_second": 71.2, "updates_per_second": 68.4}
+    trials = (
+        trial(0, "complete", 6_000, 219.04),
+        trial(1, "complete", 6_000, 301.5),
+        trial(2, "pruned", 3_000, 60.1),
+        trial(3, "complete", 6_000, 1_412.71),
+        trial(4, "diverged", 2_200, None, note="NaN in the critic"),
+        trial(5, "running", 4_300, 330.0, **rates),
+        trial(6, "released", 1_100, 20.0),
+        *(TrialView(number, "waiting") for number in range(7, 10)),
+    )
+    places = ("sqlite:///omad.db", "sqlite:///mlflow.db")
+    return StudyView("hopper", "hopper", "laptop", *places, "running", trials, 0, 412.0, 290.0)
+
+
+@pytest.fixture
+def show() -> Show:
+    """What a console of this width shows, with ends of lines trimmed."""
+
+    def shown(thing: RenderableType, width: int, height: int = 50, encoding: str = "utf-8") -> str:
+        raw = io.BytesIO()
+        stream = io.TextIOWrapper(raw, encoding=encoding)
+        Console(file=stream, width=width, height=height, highlight=False, markup=False).print(
+            thing, crop=False
+        )
+        stream.flush()
+        return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).splitlines())
+
+    return shown
