@@ -133,7 +133,7 @@ def _conclude(store: "Store", tracker: "Tracker", opened: "Opened", view: "Study
     )
     found = results.report(seen, opened.spec, tracker)
     results.store(found, tracker, opened.run_id)
-    out().print(Report(found, commands(seen, opened)))
+    out().print(Report(found, commands(seen, opened)), crop=False)
     return 0
 
 
