@@ -127,6 +127,6 @@ Decentralised OMAD policies for `{spec.name}` ({spec.env_id}), trained for {resu
     model = mlflow.pyfunc.load_model("{uri}")
     actions = model.predict(observations)   # [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
 
-Agents stand side by side in both. Actions are sampled from the diffusion chain; `params={{"deterministic": True}}` turns
-its noise off. The policy knows the task it was trained on and nothing else.
+Agents stand side by side in both. Actions are sampled from the diffusion chain;
+`params={{"deterministic": True}}` turns its noise off. The policy knows the task it was trained on and nothing else.
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import optuna.logging
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.engine import URL
@@ -19,6 +20,10 @@ from search.tables import SCHEMA_VERSION, Base, Schema
 from search.urls import SQLITE, backend, parse, redacted_url, require_driver
 
 log = logging.getLogger(__name__)
+
+# Optuna's messages go the way of everybody's logs; by itself it writes them to stderr.
+optuna.logging.disable_default_handler()
+optuna.logging.enable_propagation()
 
 MLFLOW_TABLES = {"experiments", "runs", "experiment_tags"}
 
