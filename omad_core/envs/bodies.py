@@ -20,7 +20,7 @@ from omad_core.tasks import Task
 
 IntArray = NDArray[np.int64]
 
-# The first six change the width of the observation, which gymnasium-robotics' partitions cannot follow; the
+# The first five change the width of the observation, which gymnasium-robotics' partitions cannot follow; the
 # others change the body they were made for, or only the picture.
 _FIXED = frozenset(
     {
@@ -29,7 +29,6 @@ _FIXED = frozenset(
         "include_cvel_in_observation",
         "include_qfrc_actuator_in_observation",
         "include_cfrc_ext_in_observation",
-        "observation_space",
         "xml_file",
         "main_body",
         "default_camera_config",
@@ -107,6 +106,7 @@ def _views(env: Any, agent_obsk: int | None) -> tuple[IntArray, ...]:
     places = np.arange(env.state().size)
     if agent_obsk is None:
         return (places,) * len(env.possible_agents)
+    # Hopper's views clip even these places, at 10, which is its last one.
     local = env.map_global_state_to_local_observations(places)
     return tuple(np.asarray(local[agent], dtype=np.int64) for agent in env.possible_agents)
 

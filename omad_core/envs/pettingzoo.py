@@ -97,7 +97,7 @@ class PettingZooEnv:
         for row, (name, space) in zip(joint, self._spaces.items(), strict=True):
             if name in present:
                 action = row[: space.low.size].reshape(space.shape).astype(space.dtype)
-                # Rounding to float32 may end just beyond the box.
+                # Environments may refuse actions beyond their box.
                 given[name] = action.clip(space.low, space.high)
         return given
 

@@ -99,6 +99,7 @@ OTHER_ARGUMENTS = {
         "healthy_z_range": [0.4, 0.8],
         "healthy_reward": 2,
     },
+    "ant_4x2": {"healthy_z_range": [0.6, 2.0]},
     "humanoid_9_8": {
         "contact_cost_weight": 1e-3,
         "contact_cost_range": [0.0, 0.5],
@@ -165,3 +166,14 @@ def test_actions_beyond_the_box_are_clamped_by_the_physics_and_charged_in_full(b
     step = env.step(np.array([[[1.0]] * 3, [[2.0]] * 3]))
     np.testing.assert_array_equal(step.state[0], step.state[1])
     assert step.reward[0] - step.reward[1] == pytest.approx(3 * (4 - 1))
+
+
+def test_an_unstable_simulation_is_said_in_the_log_and_writes_no_file(
+    build: Any, caplog: pytest.LogCaptureFixture, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = build("hopper", 4, threads=2)
+    env.reset(range(4), range(4))
+    env.step(np.full((4, 3, 1), np.nan))
+    assert caplog.text.count("unstable") == 4
+    assert list(tmp_path.iterdir()) == []

@@ -51,6 +51,12 @@ def test_actions_are_scaled_to_each_agents_box(build: Any) -> None:
     assert obs[2, 1:].tolist() == [4, 4, 4]
 
 
+def test_actions_beyond_the_box_are_clipped(build: Any) -> None:
+    env = build(RELAY)
+    env.reset([0], [0])
+    assert env.step(joint(1.5, -3, 1)).obs[0, :2, 1].tolist() == [4, -2]
+
+
 def test_observations_are_padded_and_the_state_is_made_of_them(build: Any) -> None:
     env = build(RELAY)
     env.reset([0], [3])

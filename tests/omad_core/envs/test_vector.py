@@ -54,6 +54,22 @@ def test_a_restored_environment_continues_bit_for_bit(task: str, build: Any) -> 
     assert course(other, actions, [2]) == expected
 
 
+SHORT = {"hopper": "max_episode_steps", "simple_spread_n3": "max_cycles", RELAY: "max_episode_steps"}
+
+
+@pytest.mark.parametrize("task", SHORT)
+def test_a_restored_environment_is_truncated_when_the_saved_one_would_have_been(
+    task: str, build: Any
+) -> None:
+    short = EnvConfig(args={**config(task).args, SHORT[task]: 7})
+    env, other = build(task, env=short), build(task, env=short)
+    env.reset([0], [1])
+    course(env, draw(env, 3, 1))
+    other.restore(0, env.save(0))
+    truncated = [bool(other.step(joint).truncated[0]) for joint in draw(other, 4, 1, seed=1)]
+    assert truncated == [False, False, False, True]
+
+
 @pytest.mark.parametrize("task", KINDS)
 def test_a_saved_state_is_made_of_arrays_and_is_not_touched_by_later_steps(task: str, build: Any) -> None:
     env = build(task, env=config(task))
