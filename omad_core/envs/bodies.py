@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.envs.arguments import checked, defaults
+from omad_core.envs.mujoco_log import reading_a_model
 from omad_core.task import TaskSpec
 from omad_core.tasks import Task
 
@@ -63,13 +64,14 @@ def read(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> tuple[T
     robotics = _import_robotics()
     settings = checked(args, _known(task), f"{task.scenario}-v5")
     # With no agent_obsk gymnasium-robotics makes one agent of all joints; here the agents stay and see all.
-    env = robotics.parallel_env(
-        task.scenario,
-        task.partition,
-        agent_obsk=0 if agent_obsk is None else agent_obsk,
-        agent_factorization=factorization(task),
-        **settings,
-    )
+    with reading_a_model():
+        env = robotics.parallel_env(
+            task.scenario,
+            task.partition,
+            agent_obsk=0 if agent_obsk is None else agent_obsk,
+            agent_factorization=factorization(task),
+            **settings,
+        )
     try:
         views = _views(env, agent_obsk)
         return _spec(task, agent_obsk, env, settings, views), _body(

@@ -4,7 +4,6 @@ In parity with `gymnasium_robotics.mamujoco_v1` on gymnasium's v5 worlds. Action
 clipped here: the physics clamps them at the actuators' limits, while the control cost counts them as given.
 """
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from omad_core.envs.base import EnvState, FloatArray, Step
 from omad_core.envs.bodies import Body
+from omad_core.envs.mujoco_log import log_warnings
 from omad_core.envs.readings import Readings
 from omad_core.envs.rows import Rows
 from omad_core.envs.rules import RULES
@@ -22,7 +22,6 @@ from omad_core.envs.saved import check_fit, generator
 from omad_core.envs.scaling import ActionScaling
 from omad_core.task import TaskSpec
 
-log = logging.getLogger(__name__)
 PHYSICS = mujoco.mjtState.mjSTATE_INTEGRATION
 # Only these observe contact forces, which a plain step leaves uncomputed.
 FEELS_CONTACT = frozenset({"Ant", "Humanoid"})
@@ -48,7 +47,7 @@ class MujocoEnv:
         self._sources = [self._readings.sources(data) for data in self._data]
         self._controls = [data.ctrl for data in self._data]
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
-        _log_warnings()
+        log_warnings()
         self._threads = min(threads, num_envs)
         self._pool = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
 
@@ -138,9 +137,3 @@ class MujocoEnv:
         """Free threads."""
         if self._pool is not None:
             self._pool.shutdown()
-
-
-def _log_warnings() -> None:
-    """Have MuJoCo's warnings (an unstable simulation) in our log, not in a file of the working folder."""
-    if mujoco.get_mju_user_warning() is None:
-        mujoco.set_mju_user_warning(lambda text: log.warning("MuJoCo: %s", text))

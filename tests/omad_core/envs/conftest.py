@@ -12,6 +12,7 @@ import pytest
 from omad_core.config import EnvConfig
 from omad_core.envs import make_env
 from omad_core.envs.base import VectorEnv
+from omad_core.envs.mujoco_log import reading_a_model
 from omad_core.task import TaskSpec
 from omad_core.tasks import TASKS
 
@@ -47,9 +48,10 @@ def mamujoco_reference() -> Callable[..., Any]:
     def build(task: str, agent_obsk: int = 1, **args: Any) -> Any:
         entry = TASKS[task]
         custom = walker_one_joint_each() if task == "walker2d_6x1" else None
-        return mamujoco_v1.parallel_env(
-            entry.scenario, entry.partition, agent_obsk=agent_obsk, agent_factorization=custom, **args
-        )
+        with reading_a_model():
+            return mamujoco_v1.parallel_env(
+                entry.scenario, entry.partition, agent_obsk=agent_obsk, agent_factorization=custom, **args
+            )
 
     return build
 

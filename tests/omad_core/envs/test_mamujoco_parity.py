@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from omad_core.config import EnvConfig
+from omad_core.envs import make_spec
 from omad_core.task import TaskSpec
 from omad_core.tasks import TASKS
 
@@ -166,6 +167,15 @@ def test_actions_beyond_the_box_are_clamped_by_the_physics_and_charged_in_full(b
     step = env.step(np.array([[[1.0]] * 3, [[2.0]] * 3]))
     np.testing.assert_array_equal(step.state[0], step.state[1])
     assert step.reward[0] - step.reward[1] == pytest.approx(3 * (4 - 1))
+
+
+def test_a_deprecated_model_neither_warns_the_user_nor_writes_a_file(
+    caplog: pytest.LogCaptureFixture, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_spec("halfcheetah_2x3", EnvConfig(args={"frame_skip": 7}))
+    assert caplog.text == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unstable_simulation_is_said_in_the_log_and_writes_no_file(
