@@ -20,10 +20,13 @@ class Head(Protocol):
         """Standard deviation of the return within one prediction, averaged: [P]."""
         ...
 
-    def loss(self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor) -> Tensor:
+    def loss(
+        self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor, value: bool = True
+    ) -> Tensor:
         """Distance of `out` from reward + discount * (distribution `following`), eq. 9: [P].
 
-        following: [P, C, N, M] of the next state, detached; reward (entropy included), discount: [P, N].
+        following: [P, C, N, M] of the next state, detached; reward (entropy included), discount: [P, N]. With `value`
+        false only its gradient needs to be right.
         """
         ...
 
@@ -49,10 +52,12 @@ class QuantileHead:
         centred = (out - self.mean(out)[..., None]).square()
         return quantile.mean(centred, self.real).sqrt().mean((1, 2))
 
-    def loss(self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor) -> Tensor:
+    def loss(
+        self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor, value: bool = True
+    ) -> Tensor:
         pooled, weight = quantile.pooled_targets(following, self.real, self.drop_top)
         target = torch.addcmul(reward[..., None], discount[..., None], pooled)
-        return quantile.loss(out, target, weight, self.tau, self.real)
+        return quantile.loss(out, target, weight, self.tau, self.real, value)
 
     def edge_mass(self, out: Tensor) -> Tensor:
         return torch.zeros_like(self.drop_top)
@@ -76,7 +81,9 @@ class CategoricalHead:
         squares = categorical.mean(out, self.atoms.square())
         return (squares - self.mean(out).square()).clamp(min=0.0).sqrt().mean((1, 2))
 
-    def loss(self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor) -> Tensor:
+    def loss(
+        self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor, value: bool = True
+    ) -> Tensor:
         target = categorical.pooled_targets(following, self.atoms, reward, discount, self.v_max)
         return categorical.loss(out, target, self.entropy_bonus)
 

@@ -137,7 +137,7 @@ class Learner:
         warm = self.adams["critic"].steps >= self.scalars["renorm_warmup"]
         out, batches = critics.train(self.critic, self.statistics, torch.cat([now, after], 1), warm)
         predicted, target = out.chunk(2, dim=2)
-        loss = self.head.loss(predicted, target.detach(), reward, batch.discount)
+        loss = self.head.loss(predicted, target.detach(), reward, batch.discount, value=measure)
         gradients = torch.autograd.grad(loss.sum(), list(self.critic.values()))
         self.adams["critic"].step(self.critic, gradients, self.scalars["critic_lr"], learning)
         everyone = torch.ones_like(warm) if learning is None else learning

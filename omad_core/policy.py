@@ -97,9 +97,13 @@ class Policy:
         """Joint actions [n, sum of d_i] for joint observations [n, sum of O_i], agents side by side in order."""
         widths = list(self.spec.obs_dims)
         if obs.ndim != 2 or obs.shape[1] != sum(widths):
-            raise ConfigError(f"joint observations are [n, {sum(widths)}], got an array of shape {list(obs.shape)}")
+            raise ConfigError(
+                f"joint observations are [n, {sum(widths)}], got an array of shape {list(obs.shape)}"
+            )
         parts = np.split(obs, np.cumsum(widths)[:-1], axis=1)
-        actions = self.act(dict(zip(self.spec.agents, parts, strict=True)), deterministic=deterministic, seed=seed)
+        actions = self.act(
+            dict(zip(self.spec.agents, parts, strict=True)), deterministic=deterministic, seed=seed
+        )
         return np.concatenate([actions[agent] for agent in self.spec.agents], axis=1)
 
     def _act_alone(self, agent: str, obs: NDArray[Any], generator: torch.Generator | None) -> FloatArray:

@@ -101,5 +101,7 @@ def test_replay_older_than_its_window_is_left_behind(small, tmp_path):
         previous = checkpoint.write(tmp_path, [population.snapshot(member, stored)], {}, previous)
     assert len(previous.segments[0]) < 6
     (state,), _ = checkpoint.read(tmp_path, previous.name, previous.digest)
-    np.testing.assert_array_equal(state.replay.frames["seen"], population.snapshot(member).replay.frames["seen"])
+    np.testing.assert_array_equal(
+        state.replay.frames["seen"], population.snapshot(member).replay.frames["seen"]
+    )
     population.close()

@@ -36,7 +36,7 @@ def test_padded_quantiles_change_nothing():
     results = []
     for width in (4, 7):
         tau, real = quantile.midpoints(torch.tensor([4.0]), width)
-        pad = lambda t, width=width: torch.nn.functional.pad(t, (0, width - 4), value=9.0)  # noqa: E731
+        pad = lambda t, width=width: torch.nn.functional.pad(t, (0, width - 4), value=9.0)
         pooled, weight = quantile.pooled_targets(pad(following), real, torch.tensor([0.0]))
         loss = quantile.loss(pad(z), pooled, weight, tau, real)
         results.append((loss, quantile.mean(pad(z), real)))

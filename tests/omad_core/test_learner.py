@@ -19,7 +19,12 @@ def spec_of(agents=2):
 
 
 def learner_of(capacity=1, **changes):
-    values = {"actor.hidden_width": 32, "critic.hidden_width": 64, "batch_size": 128, "actor.denoising_steps": 4}
+    values = {
+        "actor.hidden_width": 32,
+        "critic.hidden_width": 64,
+        "batch_size": 128,
+        "actor.denoising_steps": 4,
+    }
     config = replace(TrainConfig(), values | {k.replace("__", "."): v for k, v in changes.items()})
     learner = Learner(spec_of(), config, capacity, torch.device("cpu"), config.critic.quantiles)
     for place in range(capacity):
@@ -50,12 +55,14 @@ def test_a_fixed_alpha_stays():
 
 
 def test_two_agents_commit_to_good_joint_actions_and_do_not_average_them():
-    learner = learner_of(entropy__mode="fixed", entropy__alpha=0.02, actor__learning_rate=1e-3, critic__learning_rate=1e-3)
+    learner = learner_of(
+        entropy__mode="fixed", entropy__alpha=0.02, actor__learning_rate=1e-3, critic__learning_rate=1e-3
+    )
     gen = torch.Generator().manual_seed(0)
-    noise = lambda n: torch.randn(5, 1, 2, n, 1, generator=gen)  # noqa: E731
+    noise = lambda n: torch.randn(5, 1, 2, n, 1, generator=gen)
 
     def reward(a):
-        corner = lambda sign: ((a - sign * 0.7) ** 2).sum((1, 3))  # noqa: E731
+        corner = lambda sign: ((a - sign * 0.7) ** 2).sum((1, 3))
         return 5 * torch.exp(-4 * torch.minimum(corner(1), corner(-1)))
 
     for update in range(600):

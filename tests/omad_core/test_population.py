@@ -55,7 +55,9 @@ def test_a_training_ends_at_its_steps_with_evaluations_on_the_way(small, run_to_
 @pytest.mark.parametrize("task", ["hopper", "simple_spread_n3"])
 @pytest.mark.parametrize("head", ["quantile", "categorical"])
 def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to_end, tmp_path, task, head):
-    configs = [small(task=task, critic__head=head, seed=s, gamma=g, n_step=3) for s, g in ((1, 0.99), (2, 0.9))]
+    configs = [
+        small(task=task, critic__head=head, seed=s, gamma=g, n_step=3) for s, g in ((1, 0.99), (2, 0.9))
+    ]
     whole = Population(configs[0], 2, slice_seconds=0)
     members = [whole.admit(c) for c in configs]
     expected_events = run_to_end(whole, set(members))
@@ -88,7 +90,9 @@ def test_a_member_among_others_follows_the_course_it_has_alone(small, run_to_end
     run_to_end(alone, {member})
     expected = learned(arrays_of(alone, member))
 
-    other = small(seed=6, gamma=0.5, actor__denoising_steps=6, critic__quantiles=9, entropy__mode="fixed", env_steps=90)
+    other = small(
+        seed=6, gamma=0.5, actor__denoising_steps=6, critic__quantiles=9, entropy__mode="fixed", env_steps=90
+    )
     crowd = Population(config, 3, max_quantiles=9, slice_seconds=0)
     crowd.admit(other)
     advance_to(crowd, 0, 14)
@@ -114,7 +118,10 @@ def test_evicting_a_member_changes_nothing_for_the_others(small, run_to_end):
 
 
 def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_end):
-    good, bad = small(seed=1), small(seed=2, critic__learning_rate=1.0, actor__learning_rate=1.0, env_steps=400)
+    good, bad = (
+        small(seed=1),
+        small(seed=2, critic__learning_rate=1.0, actor__learning_rate=1.0, env_steps=400),
+    )
     population = Population(good, 2, slice_seconds=0)
     kept, lost = population.admit(good), population.admit(bad)
     advance_to(population, lost, 40)
