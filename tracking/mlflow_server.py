@@ -23,7 +23,6 @@ def greet(address: str) -> None:
         json={"max_results": 1},
         max_retries=0,
         timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-        raise_on_status=False,
     )
     verify_rest_response(response, _ENDPOINT)
 

