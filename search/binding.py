@@ -27,7 +27,7 @@ def bind(store: Store, study: optuna.Study, lease: Lease) -> tuple[Lease, Trial]
     with store.guard():
         lease = _kept(store, lease)
         if lease.trial_id is None:
-            lease = _adopted(store, lease) or _enqueued(store, lease) or _created(store, lease)
+            lease = _found(store, lease) or _created(store, lease)
         # Optuna's cache must have seen the trial before a parameter of it can be stored.
         study.get_trials(deepcopy=False)
         return lease, Trial(study, trial_id(lease))
@@ -69,9 +69,21 @@ def _kept(store: Store, lease: Lease) -> Lease:
     raise TrialEnded(f"trial {trial.number} of slot {lease.number} was ended in Optuna ({trial.state.name})")
 
 
-def _adopted(store: Store, lease: Lease) -> Lease | None:
+def _found(store: Store, lease: Lease) -> Lease | None:
+    """Bind a trial that is there already and nobody trains."""
+    unfinished = (TrialState.RUNNING, TrialState.WAITING)
+    trials = store.rdb.get_all_trials(lease.study_id, deepcopy=False, states=unfinished)
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
+    # A slot to be tried again has its parameters; the enqueued ones are for other slots.
+    return _adopted(store, lease, running) or _enqueued(
+        store, lease, [] if lease.retry_of is not None else waiting
+    )
+
+
+def _adopted(store: Store, lease: Lease, running: list[FrozenTrial]) -> Lease | None:
     """Bind a RUNNING trial made for this slot by a worker that could not write its id there."""
-    for trial in _trials(store, lease, TrialState.RUNNING):
+    for trial in running:
         if trial.user_attrs.get(SLOT) != lease.number or trial._trial_id == lease.retry_of:
             continue
         try:
@@ -83,9 +95,8 @@ def _adopted(store: Store, lease: Lease) -> Lease | None:
     return None
 
 
-def _enqueued(store: Store, lease: Lease) -> Lease | None:
+def _enqueued(store: Store, lease: Lease, waiting: list[FrozenTrial]) -> Lease | None:
     """Bind a WAITING trial: its id on the slot first, which only one slot can have, then RUNNING."""
-    waiting = [] if lease.retry_of is not None else _trials(store, lease, TrialState.WAITING)
     for trial in first_then_random(waiting):
         try:
             bound = slots.bind_trial(store, lease, trial._trial_id)
@@ -109,10 +120,6 @@ def _created(store: Store, lease: Lease) -> Lease:
     template = create_trial(state=TrialState.RUNNING, user_attrs=user_attrs, system_attrs=system_attrs)
     new = store.optuna.create_new_trial(lease.study_id, template)
     return slots.bind_trial(store, lease, new)
-
-
-def _trials(store: Store, lease: Lease, state: TrialState) -> list[FrozenTrial]:
-    return store.rdb.get_all_trials(lease.study_id, deepcopy=False, states=(state,))
 
 
 def _result(trial: FrozenTrial) -> tuple[Outcome, float | None]:

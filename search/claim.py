@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, update
 
 from search.dbclock import now
-from search.lease import COLUMNS, LEASE_SECONDS, MAX_ATTEMPTS, Lease, lease_of
+from search.lease import COLUMNS, LEASE_SECONDS, MAX_ATTEMPTS, Lease, Wanted, lease_of
 from search.storage import Store
 from search.tables import Control, Slot
 
@@ -39,15 +39,13 @@ def claim(
     `skip`: numbers of slots that this worker cannot go on with. A slot that has been claimed `max_attempts`
     times without getting further is failed on the way, with what is known.
     """
-    if wanted(store, study_id) != "running":
-        return None
-    for condition in (BEGUN, FRESH):
-        while candidates := _candidates(store, study_id, condition, skip):
-            for row in first_then_random(candidates):
-                if row.attempt >= max_attempts:
-                    _give_up(store, row, condition)
-                elif lease := _take(store, row, condition, owner, seconds):
-                    return lease
+    while found := _to_train(store, study_id, skip):
+        condition, candidates = found
+        for row in first_then_random(candidates):
+            if row.attempt >= max_attempts:
+                _give_up(store, row, condition)
+            elif lease := _take(store, row, condition, owner, seconds):
+                return lease
     return None
 
 
@@ -64,22 +62,46 @@ def claim_unpublished(
     Slots that `max_attempts` workers gave up on stay unpublished and are shown as such.
     """
     condition = and_(UNPUBLISHED, Slot.attempt < max_attempts)
-    while candidates := _candidates(store, study_id, condition, skip):
+    while candidates := _read_candidates(store, study_id, condition, skip):
         for row in first_then_random(candidates):
             if lease := _take(store, row, condition, owner, seconds):
                 return lease
     return None
 
 
-def wanted(store: Store, study_id: int) -> str:
+def wanted(store: Store, study_id: int) -> Wanted:
     """What is wanted of the study's workers: running, paused or stopping."""
     with store.read() as connection:
-        answer = connection.scalar(select(Control.wanted).where(Control.study_id == study_id))
-    return answer or "stopping"
+        return read_wanted(connection, study_id)
+
+
+def read_wanted(connection: Connection, study_id: int) -> Wanted:
+    """The same within a transaction; a study that is gone wants its workers to stop."""
+    answer = connection.scalar(select(Control.wanted).where(Control.study_id == study_id))
+    return cast(Wanted, answer or "stopping")
+
+
+def _to_train(
+    store: Store, study_id: int, skip: Collection[int]
+) -> tuple[ColumnElement[bool], Sequence[Any]] | None:
+    """Candidates to train and the condition they fulfil, in one transaction; begun ones first."""
+    with store.read() as connection:
+        if read_wanted(connection, study_id) == "running":
+            for condition in (BEGUN, FRESH):
+                if candidates := _candidates(connection, study_id, condition, skip):
+                    return condition, candidates
+    return None
+
+
+def _read_candidates(
+    store: Store, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
+) -> Sequence[Any]:
+    with store.read() as connection:
+        return _candidates(connection, study_id, condition, skip)
 
 
 def _candidates(
-    store: Store, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
+    connection: Connection, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
 ) -> Sequence[Any]:
     query = (
         select(*COLUMNS)
@@ -87,8 +109,7 @@ def _candidates(
         .order_by(Slot.number)
         .limit(CANDIDATES)
     )
-    with store.read() as connection:
-        return connection.execute(query).all()
+    return connection.execute(query).all()
 
 
 def first_then_random(rows: Sequence[T]) -> Iterator[T]:
@@ -126,6 +147,8 @@ def _give_up(store: Store, row: Any, condition: ColumnElement[bool]) -> None:
         "reason": reason,
         "attempt": 0,
         "expires_at": None,
+        # Without a trial and a run there is nothing to publish.
+        "published": row.trial_id is None and row.mlflow_run_id is None,
     }
     with store.write() as connection:
         _change(connection, row, condition, values)

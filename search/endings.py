@@ -97,8 +97,10 @@ def tell(store: Store, study: optuna.Study, ended: int, outcome: Outcome, value:
     """Tell Optuna the result that a slot has committed for the trial of this id; again is no error."""
     state = STATES[outcome]
     with store.guard():
-        start(store, ended)
-        number = store.rdb.get_trial(ended).number
+        trial = store.rdb.get_trial(ended)
+        number = trial.number
+        if trial.state is TrialState.WAITING:  # its slot was given up before it began
+            start(store, ended)
         try:
             study.tell(number, value if state is TrialState.COMPLETE else None, state, skip_if_finished=True)
         except UpdateFinishedTrialError:

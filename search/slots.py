@@ -6,10 +6,11 @@ Every call can be repeated after a lost connection: one that had arrived is foun
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, false, or_, select, update
 
+from search.claim import read_wanted
 from search.dbclock import now
 from search.errors import Duplicate, LeaseLost, TrialTaken
 from search.lease import (
@@ -24,7 +25,7 @@ from search.lease import (
     stored,
 )
 from search.storage import Store
-from search.tables import Control, Slot
+from search.tables import Slot
 
 KEPT_CHECKPOINTS = 2
 
@@ -45,8 +46,7 @@ def renew(
         values["progress"] = _finite(progress)
     with store.write() as connection:
         _write(connection, lease, UNDER_LEASE, values)
-        answer = connection.scalar(select(Control.wanted).where(Control.study_id == lease.study_id))
-    return cast(Wanted, answer or "stopping")
+        return read_wanted(connection, lease.study_id)
 
 
 def record_checkpoint(

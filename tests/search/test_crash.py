@@ -101,7 +101,7 @@ def crash_everywhere(new_storage: Callable[[], str], before: bool) -> int:
     raise AssertionError("unreachable")
 
 
-@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("before", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_killed_at_any_write_on_sqlite(before: bool, tmp_path: Path) -> None:
     template, copies = tmp_path / "template.db", itertools.count()
     with open_storage(f"sqlite:///{template}", create=True) as store:
