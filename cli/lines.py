@@ -1,6 +1,7 @@
 """Plain lines: what `run` says where nobody watches a terminal; one line for whatever changed."""
 
 import time
+from collections.abc import Iterator
 
 from cli import words
 from cli.console import say
@@ -14,38 +15,51 @@ class Lines:
 
     def __init__(self) -> None:
         self._seen: dict[int, TrialView] = {}
+        self._begun: set[int] = set()
         self._spoke = 0.0
-        self._first = True
 
     def show(self, study: StudyView) -> None:
         """Print the news; after a minute without any, one line that says it lives."""
-        news = [line for trial in study.trials for line in self._news(study, trial)]
-        if self._first:
-            places = f"{study.storage}, MLflow {study.tracking}"
-            news.insert(0, f"study {study.name}: {len(study.trials)} trials of task {study.task} ({places})")
-            self._first = False
+        news = self._news(study) if self._seen else [*_places(study), *self._first_news(study)]
         if not news and time.monotonic() - self._spoke > HEARTBEAT_SECONDS and not study.ended:
             news = [_heartbeat(study)]
         for line in news:
-            say(f"{words.duration(study.elapsed_seconds):>6}  {line}")
+            say(f"{words.duration(study.elapsed_seconds):>7}  {line}")
             self._spoke = time.monotonic()
 
-    def _news(self, study: StudyView, trial: TrialView) -> list[str]:
-        before = self._seen.get(trial.number)
-        if trial.state == "waiting":
-            return []
-        self._seen[trial.number] = trial
-        name = f"trial {trial.number}"
-        lines = []
-        if trial.params and (before is None or not before.params):
-            lines.append(f"{name} {'begins' if trial.step == 0 else 'goes on'}: {parameters(trial)}")
-        if len(trial.curve) > (len(before.curve) if before else 0):
-            where = f"step {trial.step:,}/{trial.env_steps:,}"
-            rate = f", {words.rate(trial.updates_per_second)} updates/s" if trial.updates_per_second else ""
-            lines.append(f"{name} at {where}: return {words.score(trial.curve[-1])}{rate}")
-        if trial.state != (before.state if before else None) and (trial.ended or trial.state == "released"):
-            lines.append(_ended(study, trial))
-        return lines
+    def _first_news(self, study: StudyView) -> list[str]:
+        """Of a study that is continued: what ended before is counted, not told again."""
+        self._seen = {trial.number: trial for trial in study.trials}
+        ended = sum(trial.ended for trial in study.trials)
+        return [f"{ended} of its trials ended before"] if ended else []
+
+    def _news(self, study: StudyView) -> list[str]:
+        news = []
+        for trial in study.trials:
+            before = self._seen.get(trial.number, TrialView(trial.number, "waiting"))
+            self._seen[trial.number] = trial
+            news += [f"trial {trial.number} {what}" for what in self._changes(study, before, trial)]
+        return news
+
+    def _changes(self, study: StudyView, before: TrialView, trial: TrialView) -> Iterator[str]:
+        if before.state == "released" and trial.state == "running":
+            self._begun.discard(trial.number)
+        # While a trial is sampled its parameters appear one by one: told once they are the same twice.
+        settled = bool(trial.params) and (trial.params == before.params or len(trial.curve) > 0)
+        if settled and trial.state == "running" and trial.number not in self._begun:
+            self._begun.add(trial.number)
+            yield f"{f'goes on at step {trial.step:,}' if trial.step else 'begins'}: {parameters(trial)}"
+        if len(trial.curve) > len(before.curve):
+            rate = f" ({words.rate(trial.updates_per_second)} updates/s)" if trial.updates_per_second else ""
+            where = f"step {trial.curve_step:,}/{trial.env_steps:,}"
+            yield f"at {where}: return {words.score(trial.curve[-1])}{rate}"
+        if trial.state != before.state and (trial.ended or trial.state == "released"):
+            yield _ended(study, trial)
+
+
+def _places(study: StudyView) -> list[str]:
+    places = f"{study.storage}, MLflow {study.tracking}"
+    return [f"study {study.name}: {len(study.trials)} trials of task {study.task} ({places})"]
 
 
 def parameters(trial: TrialView) -> str:
@@ -54,8 +68,9 @@ def parameters(trial: TrialView) -> str:
 
 
 def _ended(study: StudyView, trial: TrialView) -> str:
-    note = f" ({trial.note})" if trial.note else ""
-    line = f"trial {trial.number} {trial.state}{note}"
+    line = f"is {trial.state}"
+    if trial.note:
+        line = f"is {trial.note}" if trial.note.startswith(trial.state) else f"{line} ({trial.note})"
     if trial.state == "complete":
         best = study.best
         mark = ", the best so far" if best is not None and best.number == trial.number else ""

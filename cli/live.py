@@ -42,7 +42,7 @@ class LiveView:
         height, overflow = options.size.height, _overflow(options)
         trials = shown(self.study, max(3, height - WIDE_OVERHEAD))
         table = trial_table(self.study, trials, wide=True, ascii_only=options.ascii_only)
-        wide = Measurement.get(console, options.update(max_width=10_000), table).maximum <= options.max_width
+        wide = fits(console, table, options.max_width)
         entries = 0 if wide else _entries(height)
         if not wide:
             trials = shown(self.study, max(3, height - NARROW_OVERHEAD - entries * ENTRY_LINES))
@@ -55,6 +55,11 @@ class LiveView:
             yield parameter_lines(self.study, trials, entries)
         if self.note:
             yield Text(self.note, style="dim", no_wrap=True, overflow=overflow)
+
+
+def fits(console: Console, table: Table, width: int) -> bool:
+    """Whether a table needs no more than this width."""
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= width
 
 
 def _overflow(options: ConsoleOptions) -> OverflowMethod:

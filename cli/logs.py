@@ -6,6 +6,8 @@ from tracking.redact import redact
 
 FORMAT = "%(levelname)s %(name)s: %(message)s"
 OURS = ("cli", "search", "tracking", "omad_core")
+CHATTY = ("optuna.storages", "optuna.study", "optuna.trial", "alembic")
+"""Set before they are imported, below the roots whose levels they set themselves."""
 
 
 class Redacted(logging.Formatter):
@@ -23,6 +25,8 @@ def configure(debug: bool) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in OURS:
         logging.getLogger(room).setLevel(logging.DEBUG if debug else logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def configure_worker() -> None:

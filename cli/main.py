@@ -7,9 +7,17 @@ from typing import Annotated
 import typer
 
 from cli import logs
+from cli.best import best
+from cli.doctor import doctor
 from cli.errors import guarded
+from cli.evaluate import evaluate
 from cli.run import run
+from cli.status import status
+from cli.studies import studies
 from cli.tasks import tasks
+from cli.train import train
+from cli.trials import trials
+from cli.ui import ui
 from cli.worker import worker
 
 app = typer.Typer(
@@ -19,9 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(worker)
-app.command()(tasks)
+for command in (run, train, status, trials, best, evaluate, ui, studies, tasks, worker, doctor):
+    app.command()(command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -51,3 +51,7 @@ Profile = Annotated[
     ),
 ]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study, such as hopper.")]
+StudyIfAny = Annotated[
+    str | None,
+    typer.Argument(metavar="[STUDY]", help="Name of the study; without it, the only one of the storage."),
+]

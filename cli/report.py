@@ -27,7 +27,7 @@ class Report:
             yield Text("No trial completed, so there is no best one.")
         else:
             yield _returns(self.report, study.best)
-            yield _parameters(study.best, study.default)
+            yield parameter_table(study.best, study.default)
         yield from _next(self.commands)
 
 
@@ -72,7 +72,7 @@ def _interval(returns: Returns | None) -> tuple[str, str, str]:
     return words.score(returns.mean), interval, str(returns.episodes)
 
 
-def _parameters(best: TrialView, default: TrialView | None) -> Table:
+def parameter_table(best: TrialView, default: TrialView | None) -> Table:
     """The best trial's parameters beside the untuned ones."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("parameter")

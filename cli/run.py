@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import wishes
 from cli.console import err, out, say
 from cli.options import DEFAULT_STORAGE, Devices, Profile, Set, Storage, Tracking, Workers
 
 if TYPE_CHECKING:
     from cli.opening import Opened
     from cli.watching import Watch
-    from search.given import Given
     from search.storage import Store
     from search.supervise import Supervisor
     from search.view import StudyView
@@ -48,7 +48,8 @@ def run(
     from search.storage import open_storage
     from tracking.mlflow_tracker import MlflowTracker
 
-    given = _given(task, profile, {"trials": trials, "seeds": seeds, "seed": study_seed}, env_steps, set_)
+    numbers = {"trials": trials, "seeds": seeds, "seed": study_seed}
+    given = wishes.given(_named(task), profile, numbers, env_steps, set_)
     workplan = plan(devices, workers, trials or 1_000_000)
     spec = build(given, study, workplan.has_gpu)
     if not out().is_terminal:
@@ -61,24 +62,12 @@ def run(
     raise typer.Exit(code)
 
 
-def _given(
-    task: str | None,
-    profile: str | None,
-    numbers: dict[str, int | None],
-    env_steps: int | None,
-    pairs: list[str],
-) -> "Given":
+def _named(task: str | None) -> str:
     from omad_core.errors import ConfigError
-    from search.given import Given, parse_settings
 
     if task is None:
         raise ConfigError("which task? Write --task hopper; `omad-search tasks` lists them all")
-    train = parse_settings(pairs)
-    if env_steps is not None:
-        if "env_steps" in train:
-            raise ConfigError("--env-steps and --set env_steps=... are the same setting; give one of them")
-        train["env_steps"] = env_steps
-    return Given(task, profile, {k: v for k, v in numbers.items() if v is not None}, train)
+    return task
 
 
 def _shown(address: str) -> str:

@@ -59,6 +59,8 @@ def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialVi
     step = int(progress.get("step") or 0)
     if slot.outcome is None and not _lives(slot):
         step = max([ref.step for ref in slot.checkpoints], default=0)
+    if slot.outcome == "complete":
+        step = spec.config.env_steps
     score = slot.value if slot.outcome == "complete" else _running_score(reported, spec.score_evaluations)
     return TrialView(
         number=trial.number if trial else slot.number,
@@ -67,6 +69,7 @@ def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialVi
         step=step,
         env_steps=spec.config.env_steps,
         curve=reported,
+        curve_step=max(trial.intermediate_values, default=0) if trial else 0,
         score=score,
         steps_per_second=progress.get("env_steps_per_second"),
         updates_per_second=progress.get("updates_per_second"),

@@ -23,6 +23,8 @@ class TrialView:
     """Environment steps of the whole training."""
     curve: Sequence[float] = ()
     """Mean return of each evaluation so far, over the trial's seeds."""
+    curve_step: int = 0
+    """Environment steps at the last of them; `step` is told less often."""
     score: float | None = None
     """Mean of its last evaluations: the value the search maximises. None before the first evaluation."""
     steps_per_second: float | None = None

@@ -24,7 +24,9 @@ def trial(number: int, state: TrialState, step: int, score: float | None = None,
         "gamma": 0.973,
     }
     curve = tuple(20.0 + 50 * (number + 1) * n for n in range(step // 1_000))
-    return TrialView(number, state, params, step, 6_000, curve, score, worker=f"laptop:{number % 2}", **more)
+    return TrialView(
+        number, state, params, step, 6_000, curve, score=score, worker=f"laptop:{number % 2}", **more
+    )
 
 
 @pytest.fixture

@@ -46,7 +46,8 @@ def test_a_users_file_lies_over_the_base_and_under_its_profile(file: Path) -> No
     assert spec.config.gamma == 0.98
     assert spec.config.actor.hidden_width == 48
     assert spec.config.critic.hidden_width == 128, "the base's laptop profile applies as well"
-    assert spec.trials == 10, "a profile, of the base too, overrides a file's own numbers"
+    shipped = catalog.build(catalog.find("hopper"), Given(), has_gpu=False)
+    assert spec.trials == shipped.trials, "a profile, of the base too, overrides a file's own numbers"
     assert "actor.learning_rate" in spec.space.paths, "the base's space is kept"
 
 
@@ -81,7 +82,7 @@ def test_a_file_may_take_a_setting_out_of_the_search(file: Path) -> None:
 def test_a_new_sampler_does_not_inherit_the_options_of_another(file: Path) -> None:
     spec = build(file, 'task = "hopper"\n[profile.laptop.sampler]\nname = "random"')
     assert (spec.sampler.name, spec.sampler.options) == ("random", {})
-    assert build(file).sampler.options["startup_trials"] == 4
+    assert "startup_trials" in build(file).sampler.options
 
 
 def test_arguments_of_the_simulator_may_be_set_and_searched(file: Path) -> None:

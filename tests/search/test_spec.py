@@ -17,7 +17,9 @@ from search.spec import StudySpec
 
 @pytest.fixture(scope="module")
 def spec() -> StudySpec:
-    given = Given(train={"env.agent_obsk": None, "env.args.ctrl_cost_weight": 0.1}, numbers={"seeds": 2})
+    given = Given(
+        train={"env.agent_obsk": None, "env.args.ctrl_cost_weight": 0.1}, numbers={"seeds": 2, "trials": 10}
+    )
     return catalog.build(catalog.find("hopper"), given, has_gpu=False)
 
 

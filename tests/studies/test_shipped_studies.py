@@ -38,10 +38,13 @@ def test_a_search_tunes_what_matters_most(profile: str) -> None:
     } <= set(build("hopper", profile).space.paths)
 
 
-def test_the_laptop_profile_is_small() -> None:
+def test_the_laptop_profile_learns_within_a_quarter_of_an_hour() -> None:
     spec = build("hopper", "laptop")
-    assert (spec.trials, spec.seeds) == (10, 1)
-    assert (spec.config.env_steps, spec.config.random_steps) == (6_000, 1_000)
+    assert 8 <= spec.trials <= 16
+    assert 4_000 <= spec.config.env_steps <= 8_000
+    assert spec.config.random_steps <= 1_500
+    assert spec.config.actor.hidden_width <= 64
+    assert spec.config.critic.hidden_width <= 128
     assert spec.space.largest("actor.denoising_steps", spec.config) == 8
     assert spec.space.largest("critic.quantiles", spec.config) == 32
 

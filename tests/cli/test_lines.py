@@ -1,0 +1,84 @@
+"""Plain lines: each thing that happens is said once, and a study that is continued does not repeat itself."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from cli.lines import Lines, parameters
+from search.view import StudyView
+
+
+def with_trial(study: StudyView, number: int, **changes: Any) -> StudyView:
+    trials = list(study.trials)
+    trials[number] = dataclasses.replace(trials[number], **changes)
+    return dataclasses.replace(study, trials=tuple(trials))
+
+
+class Log:
+    """What was said since it was asked last."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys, self._lines = capsys, Lines()
+
+    def __call__(self, study: StudyView) -> list[str]:
+        self._lines.show(study)
+        return [line[9:] for line in self._capsys.readouterr().out.splitlines()]
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Log:
+    return Log(capsys)
+
+
+def test_a_continued_study_counts_what_ended_before(study: StudyView, said: Log) -> None:
+    assert said(study) == [
+        "study hopper: 10 trials of task hopper (sqlite:///omad.db, MLflow sqlite:///mlflow.db)",
+        "5 of its trials ended before",
+    ]
+
+
+def test_a_trial_is_announced_once_its_parameters_are_complete(study: StudyView, said: Log) -> None:
+    said(study)
+    assert said(study) == ["trial 5 goes on at step 4,300: " + parameters(study.trials[5])]
+    params = dict(study.trials[4].params)
+    assert said(with_trial(study, 7, state="running", params=dict(list(params.items())[:2]))) == []
+    sampled = with_trial(study, 7, state="running", params=params)
+    assert said(sampled) == []
+    assert said(sampled) == ["trial 7 begins: " + parameters(sampled.trials[7])]
+    assert said(sampled) == []
+
+
+def test_an_evaluation_is_said_with_its_own_step(study: StudyView, said: Log) -> None:
+    said(study)
+    said(study)
+    later = with_trial(study, 5, curve=(*study.trials[5].curve, 412.6), curve_step=5_000)
+    assert said(later) == ["trial 5 at step 5,000/6,000: return 412.6 (68 updates/s)"]
+
+
+def test_an_end_is_said_with_its_reason_and_whether_it_is_the_best(study: StudyView, said: Log) -> None:
+    said(study)
+    said(study)
+    assert said(with_trial(study, 5, state="complete", score=5_000.0)) == [
+        "trial 5 is complete: score 5,000.0, the best so far"
+    ]
+    assert said(with_trial(study, 5, state="pruned", note="pruned at step 5,000")) == [
+        "trial 5 is pruned at step 5,000"
+    ]
+
+
+def test_a_trial_that_is_taken_up_again_is_announced_again(study: StudyView, said: Log) -> None:
+    said(study)
+    said(study)
+    lines = said(with_trial(study, 6, state="running"))
+    assert [line.partition(":")[0] for line in lines] == ["trial 6 goes on at step 1,100"]
+
+
+def test_silence_is_broken_once_a_minute(
+    study: StudyView, said: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(study)
+    said(study)
+    assert said(study) == []
+    monkeypatch.setattr("cli.lines.HEARTBEAT_SECONDS", 0.0)
+    assert said(study) == ["5/10 trials, about 5 min left"]
