@@ -21,6 +21,7 @@ from omad_core.events import Busy, Event
 from omad_core.policy import Policy
 from omad_core.population import Population
 from search import budget, endings, slots
+from search.alive import expire_gone, identity
 from search.binding import bind, frozen
 from search.claim import claim, claim_unpublished, wanted
 from search.course import Course, best_seed, save_model
@@ -87,6 +88,7 @@ class Worker:
         """Work. Raises what makes going on impossible: StorageUnavailable, TrackingError of a full disk."""
         try:
             patiently(lambda: endings.repair(self._store, optuna_study(self._store, self._handle)))
+            patiently(lambda: expire_gone(self._store, self._handle.study_id))
             while not self._stop.is_set() and self._work():
                 check_alive(self._rooms.ledger)
             self._leave()
@@ -104,6 +106,7 @@ class Worker:
 
     def _idle(self) -> bool:
         """Nothing to train now; somebody else's trial may yet become free."""
+        patiently(lambda: expire_gone(self._store, self._handle.study_id))
         left = patiently(lambda: budget.counts(self._store, self._handle.study_id))
         if left.ended or patiently(lambda: wanted(self._store, self._handle.study_id)) == "stopping":
             return False
@@ -195,7 +198,7 @@ class Worker:
             population = self._population_for(course.configs[0])
             lease = course.hold.lease
             loaded = load_newest(lease, self._folder(lease), self._place.home, self._rooms.tracker)
-            facts = {"device": self._place.device, "host": socket.gethostname(), "pid": os.getpid()}
+            facts = {"device": self._place.device, "host": socket.gethostname()} | identity()
             course.begin(population, loaded, facts | {"trial": course.trial.number})
         except OmadError as error:
             log.exception("trial %d cannot begin", course.trial.number)
