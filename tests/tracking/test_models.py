@@ -64,8 +64,10 @@ def test_publishing_again_finds_the_model(
 ) -> None:
     run_id = open_trial(mlflow_tracker, study)
     uri = mlflow_tracker.publish_model(run_id, "policy", model_files())
-    assert mlflow_tracker.publish_model(run_id, "policy", model_files()) == uri
     client = MlflowClient(mlflow_tracker.address)
+    before = client.get_logged_model(uri.removeprefix("models:/"))
+    assert mlflow_tracker.publish_model(run_id, "policy", model_files()) == uri
+    assert client.get_logged_model(before.model_id).last_updated_timestamp == before.last_updated_timestamp
     run = client.get_run(run_id)
     assert [output.model_id for output in run.outputs.model_outputs] == [uri.removeprefix("models:/")]
     assert len(client.search_logged_models([run.info.experiment_id])) == 1

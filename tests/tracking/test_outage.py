@@ -64,6 +64,7 @@ def test_a_database_server_that_is_down_is_told_at_once_and_without_its_password
         tracker.check()
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
 
 
 def test_a_host_that_does_not_exist_is_told() -> None:

@@ -94,13 +94,31 @@ def test_pauses_between_tries_grow_up_to_a_limit() -> None:
 def test_when_the_server_is_back_nothing_waits_out_its_pause() -> None:
     server = Server()
     server.up.clear()
-    sender = Sender(first_pause=0.1, longest_pause=60.0)
+    sender = Sender(first_pause=0.05, longest_pause=60.0)
+    delivered: list[float] = []
+
+    def deliver() -> None:
+        server.take("job")
+        delivered.append(time.monotonic())
+
     for number in range(20):
-        sender.submit(f"job {number}", lambda number=number: server.take(str(number)))
-    wait_until(lambda: server.tries >= 60)
+        sender.submit(f"job {number}", deliver)
+    wait_until(lambda: server.tries >= 100)  # by now the pauses differ by half a second
     server.up.set()
-    wait_until(lambda: len(server.got) == 20, seconds=2.0)
+    wait_until(lambda: len(delivered) == 20)
+    assert delivered[-1] - delivered[0] < 0.2
     assert sender.close(5)
+
+
+def test_draining_tries_at_once_what_waits() -> None:
+    server = Server()
+    server.up.clear()
+    sender = Sender(first_pause=60.0, longest_pause=60.0)
+    sender.submit("curve", lambda: server.take("curve"))
+    wait_until(lambda: server.tries == 1)
+    server.up.set()
+    assert sender.close(2)
+    assert server.got == ["curve"]
 
 
 def test_a_newer_job_replaces_a_waiting_one_of_its_key(sender: Sender) -> None:
