@@ -271,3 +271,24 @@ def test_extending_adds_what_is_missing_and_takes_nothing_away(store: Store, han
     assert budget.extend(store, handle.study_id, 6) == 0
     assert budget.extend(store, handle.study_id, 3) == 0
     assert [slot.number for slot in budget.rows(store, handle.study_id)] == list(range(6))
+
+
+def test_a_worker_whose_clock_is_ahead_takes_nothing_that_is_held(
+    store: Store, handle: StudyHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [take(store, handle, "first", seconds=30.0) for _ in range(4)]
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real + 600)
+    assert claim(store, handle.study_id, "ahead") is None
+    monkeypatch.setattr(time, "time", lambda: real - 600)
+    slots.renew(store, held[2], seconds=0.0)
+    assert take(store, handle, "behind").number == 2
+
+
+def test_a_slot_given_up_before_it_had_a_trial_leaves_nothing_to_publish(
+    store: Store, handle: StudyHandle
+) -> None:
+    take(store, handle, seconds=0.0)
+    assert take(store, handle, max_attempts=1).number == 1
+    assert (row(store, handle, 0).state, row(store, handle, 0).published) == ("failed", True)
+    assert claim_unpublished(store, handle.study_id, "me") is None
