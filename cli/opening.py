@@ -45,4 +45,5 @@ def open_for_running(store: Store, tracker: Tracker, spec: StudySpec, given: Giv
     added = budget.extend(store, handle.study_id, trials) if trials > stored.trials else 0
     budget.set_wanted(store, handle.study_id, "running")
     run_id = tracker.open_run(parent_info(stored, handle))
+    tracker.resume_run(run_id)
     return Opened(handle, stored, run_id, handle.spec == text, added)

@@ -26,7 +26,9 @@ def machine() -> str:
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
-            parts.append(Path(path).readlink().name if path.endswith("pid") else Path(path).read_text().strip())
+            parts.append(
+                Path(path).readlink().name if path.endswith("pid") else Path(path).read_text().strip()
+            )
         except OSError:
             parts.append(str(psutil.boot_time()))
     return " ".join(parts)

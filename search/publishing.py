@@ -73,13 +73,20 @@ def _publish_model(rooms: Rooms, lease: Lease, run_id: str, result: Result) -> s
         requirements=[f"{name}=={_version(name)}" for name in REQUIRED],
         input_example=example,
         output_example=policy.act_joint(example, seed=0),
-        metrics={"score": lease.value},
+        metrics={"score": lease.value} | _last_return(result.spool),
         step=result.step,
         metadata={"study": result.spec.name, "task": result.spec.task, "trial": result.number},
     )
     uri = rooms.tracker.publish_model(run_id, f"trial-{result.number}", files)
     _crown(rooms, lease, result, uri, policy)
     return uri
+
+
+def _last_return(spool: Spool) -> dict[str, float]:
+    """The last evaluation, by which MLflow's users rank models."""
+    name = "eval/return_mean"
+    values = [row.metrics[name] for row in spool.rows() if name in row.metrics]
+    return {name: values[-1]} if values else {}
 
 
 def _version(name: str) -> str:

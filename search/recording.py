@@ -99,8 +99,8 @@ class Recording:
 def end_run(tracker: Tracker, run_id: str, lease: Lease, tags: Mapping[str, str]) -> None:
     """Give a run its true status and reason; its checkpoints are needed no more."""
     outcome = lease.outcome or "failed"
-    tracker.set_tags(run_id, {"omad.outcome": outcome, **tags})
     tracker.end_run(run_id, STATUS[outcome], lease.reason or "")
+    tracker.set_tags(run_id, {"omad.outcome": outcome, **tags})
     try:
         tracker.delete(run_id, ARTIFACTS)
     except TrackingError as error:

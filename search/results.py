@@ -53,7 +53,7 @@ def returns(assessment: Assessment) -> Returns:
 
 
 def store(seen: ReportView, tracker: Tracker, run_id: str) -> None:
-    """Keep the report with the study's run."""
+    """Keep the report with the study's run, and end that."""
     best = seen.study.best
     document: Mapping[str, Any] = {
         "best_trial": best.number if best else None,
@@ -71,3 +71,4 @@ def store(seen: ReportView, tracker: Tracker, run_id: str) -> None:
     if seen.best is not None:
         tags["omad.best_return"] = f"{seen.best.mean:.1f} [{seen.best.low:.1f}, {seen.best.high:.1f}]"
     tracker.set_tags(run_id, tags)
+    tracker.end_run(run_id, "finished")

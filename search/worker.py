@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import FixedTrial, Trial
 
 from omad_core import settings
 from omad_core.config import TrainConfig, structure
@@ -87,14 +88,19 @@ class Worker:
     def run(self) -> None:
         """Work. Raises what makes going on impossible: StorageUnavailable, TrackingError of a full disk."""
         try:
-            patiently(lambda: endings.repair(self._store, optuna_study(self._store, self._handle)))
-            patiently(lambda: expire_gone(self._store, self._handle.study_id))
+            self._repair()
             while not self._stop.is_set() and self._work():
                 check_alive(self._rooms.ledger)
             self._leave()
+            self._repair()
             self._publish_left()
         finally:
             self._close()
+
+    def _repair(self) -> None:
+        """Do what workers that died left undone, as far as the storage goes."""
+        patiently(lambda: endings.repair(self._store, optuna_study(self._store, self._handle)))
+        patiently(lambda: expire_gone(self._store, self._handle.study_id))
 
     def _work(self) -> bool:
         """One round; False when there is nothing left to do, now or later."""
@@ -106,7 +112,7 @@ class Worker:
 
     def _idle(self) -> bool:
         """Nothing to train now; somebody else's trial may yet become free."""
-        patiently(lambda: expire_gone(self._store, self._handle.study_id))
+        self._repair()
         left = patiently(lambda: budget.counts(self._store, self._handle.study_id))
         if left.ended or patiently(lambda: wanted(self._store, self._handle.study_id)) == "stopping":
             return False
@@ -148,9 +154,7 @@ class Worker:
 
     def _prepare(self, lease: Lease) -> Course:
         study = self._optuna(lease.number)
-        lease, trial = patiently(lambda: bind(self._store, study, lease))
-        with self._store.guard():
-            configs = patiently(lambda: self._spec.configs(trial))
+        lease, trial, configs = patiently(partial(self._bind, study, lease))
         hold = self._rooms.ledger.hold(lease)
         folder = self._folder(lease)
         keeper = Keeper(folder, lease.token, self._place.home)
@@ -158,6 +162,12 @@ class Worker:
         info = self._run_info(lease.number, trial.number, trial.params, configs[0], lease.attempt)
         recording = Recording(self._rooms, hold, self._parent, info, spool, keeper)
         return Course(self._rooms, self._spec, hold, trial, configs, spool, keeper, recording)
+
+    def _bind(self, study: optuna.Study, lease: Lease) -> tuple[Lease, Trial, tuple[TrainConfig, ...]]:
+        """The slot's trial and its sampled values; again from the start where a write got lost on the way."""
+        bound, trial = bind(self._store, study, lease)
+        with self._store.guard():
+            return bound, trial, self._spec.configs(trial)
 
     def _optuna(self, slot: int) -> optuna.Study:
         spec = self._spec
@@ -400,10 +410,13 @@ class Worker:
     def _publish_for(self, lease: Lease) -> None:
         """Finish the publishing of a slot whose worker is gone, from its last checkpoint."""
         self._given_up.add(lease.number)
+        if lease.trial_id is None:
+            patiently(lambda: slots.publish(self._store, lease))
+            return
         trial = patiently(lambda: frozen(self._store, lease))
         spec, folder = self._spec, self._folder(lease)
         with self._store.guard():
-            config = spec.space.sample(optuna.trial.FixedTrial(trial.params), spec.config)
+            config = spec.space.sample(FixedTrial(trial.params), spec.config)
         info = self._run_info(lease.number, trial.number, trial.params, config, lease.attempt)
         hold = self._rooms.ledger.hold(lease)
         try:

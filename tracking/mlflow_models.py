@@ -83,7 +83,9 @@ def _write_files(folder: Path, run: Run, model: LoggedModel, files: ModelFiles) 
         artifacts={POLICY_ARTIFACT: str(files.folder)},
         code_paths=[str(path) for path in files.code_paths],
         pip_requirements=list(files.requirements),
-        signature=infer_signature(files.input_example, files.output_example),
+        signature=infer_signature(
+            files.input_example, files.output_example, dict(files.predict_params) or None
+        ),
         input_example=files.input_example,
         metadata=dict(files.metadata),
     )

@@ -45,6 +45,8 @@ class ModelFiles:
     """NumPy array, one batch of joint observations."""
     output_example: Any
     """What the model answers to it."""
+    predict_params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that `predict(..., params=...)` takes, with their defaults; MLflow drops all others."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What models are ranked by. A name of the curve must carry the curve's value at `step`."""
     step: int = 0

@@ -37,7 +37,7 @@ class Policy(PythonModel):
         self.factor = float((Path(context.artifacts["policy"]) / "factor.txt").read_text())
 
     def predict(self, context: PythonModelContext, model_input: np.ndarray, params=None) -> np.ndarray:
-        return self.times(model_input, self.factor)
+        return self.times(model_input, self.factor * (params or {}).get("more", 1.0))
 
 
 set_model(Policy())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
@@ -23,7 +24,7 @@ def open_trial(tracker: MlflowTracker, study: str, slot: int = 0) -> str:
 
 
 @pytest.fixture
-def load(mlflow_tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
+def load(mlflow_tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Loads a model as a user does, with pickles forbidden."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_tracker.address)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -31,7 +32,7 @@ def load(mlflow_tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch) -> Call
 
 
 def test_a_published_model_answers_and_holds_its_own_code(
-    mlflow_tracker: MlflowTracker, study: str, model_files: Maker, load: Callable[[str], object]
+    mlflow_tracker: MlflowTracker, study: str, model_files: Maker, load: Callable[[str], Any]
 ) -> None:
     uri = mlflow_tracker.publish_model(open_trial(mlflow_tracker, study), "policy", model_files())
     model = load(uri)
@@ -40,6 +41,16 @@ def test_a_published_model_answers_and_holds_its_own_code(
     (given,) = model.metadata.signature.inputs
     assert (given.type, given.shape) == (np.dtype("float32"), (-1, 3, 4))
     np.testing.assert_array_equal(np.asarray(model.input_example), np.ones((2, 3, 4)))
+
+
+def test_parameters_of_predict_reach_the_model(
+    mlflow_tracker: MlflowTracker, study: str, model_files: Maker, load: Callable[[str], Any]
+) -> None:
+    files = model_files(predict_params={"more": 1.0})
+    model = load(mlflow_tracker.publish_model(open_trial(mlflow_tracker, study), "policy", files))
+    one = np.ones((1, 3, 4), dtype=np.float32)
+    np.testing.assert_array_equal(model.predict(one), 2 * one)
+    np.testing.assert_array_equal(model.predict(one, params={"more": 5.0}), 10 * one)
 
 
 def test_the_model_names_exactly_the_requirements_it_was_given(
@@ -154,7 +165,7 @@ def test_the_champion_moves_to_a_better_model_and_the_old_one_stays_a_version(
     study: str,
     model_files: Maker,
     tmp_path: Path,
-    load: Callable[[str], object],
+    load: Callable[[str], Any],
 ) -> None:
     name = f"omad-{study}"
     better = tmp_path / "better"
