@@ -74,6 +74,7 @@ def _publish_model(rooms: Rooms, lease: Lease, run_id: str, result: Result) -> s
         input_example=example,
         output_example=policy.act_joint(example, seed=0),
         metrics={"score": lease.value} | _last_return(result.spool),
+        predict_params={"deterministic": False, "seed": -1},
         step=result.step,
         metadata={"study": result.spec.name, "task": result.spec.task, "trial": result.number},
     )

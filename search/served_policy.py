@@ -5,6 +5,8 @@ actions [n, sum of the action widths], in the environment's units. Parameters: `
 sample repeatable.
 """
 
+from typing import Any
+
 import mlflow
 import numpy as np
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
@@ -19,8 +21,7 @@ class ServedPolicy(PythonModel):
         """Read the policy folder among the model's artifacts."""
         self.policy = Policy.load(context.artifacts["policy"])
 
-    # Without annotations: MLflow would take them for a schema; the signature is the schema.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> Any:
         """Joint actions for joint observations; both 2-D arrays."""
         options = params or {}
         seed = int(options.get("seed", -1))

@@ -82,10 +82,6 @@ class Place:
         return found
 
 
-QUIET = pytest.mark.filterwarnings("ignore:.*type hints.*:UserWarning")
-"""MLflow advises type hints for `predict`, which it would then take for a schema."""
-
-
 @pytest.fixture
 def place(tmp_path):
     made = []
@@ -150,7 +146,6 @@ def test_a_worker_told_to_stop_hands_its_trial_on_at_once(place):
     assert row.checkpoints[0].step > 0
 
 
-@QUIET
 def test_the_models_load_where_pickles_are_forbidden_and_act(place, monkeypatch):
     study = place("study", 1)
     study.start()
@@ -164,6 +159,10 @@ def test_the_models_load_where_pickles_are_forbidden_and_act(place, monkeypatch)
     actions = model.predict(obs)
     assert actions.shape == (4, 3)
     assert (np.abs(actions) <= 1).all()
+    repeatable = {"seed": 3}
+    np.testing.assert_array_equal(model.predict(obs, params=repeatable), model.predict(obs, params=repeatable))
+    still = {"deterministic": True}
+    np.testing.assert_array_equal(model.predict(obs, params=still), model.predict(obs, params=still))
     champion = mlflow.pyfunc.load_model("models:/omad-hopper@champion")
     assert champion.predict(obs).shape == (4, 3)
     assert model.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 25)
