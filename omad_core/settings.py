@@ -86,12 +86,21 @@ def leaf(cls: type, path: str) -> tuple[Any, Setting]:
 def unknown(what: str, name: str, known: typing.Iterable[str]) -> str:
     """The sentence for a name that does not exist, with the nearest one that does."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = _by_initials(name, names) or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if not near:
         last = {n.rsplit(".", 1)[-1]: n for n in names}
         near = [last[n] for n in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, n=1, cutoff=0.6)]
     hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
     return f"unknown {what} {name!r}; {hint}"
+
+
+def _by_initials(name: str, names: list[str]) -> list[str]:
+    """`actor.lr` for `actor.learning_rate`; those of the same group first."""
+    group, _, short = name.rpartition(".")
+    if len(short) < 2:
+        return []
+    found = [n for n in names if "".join(word[0] for word in n.rpartition(".")[2].split("_") if word) == short]
+    return sorted(found, key=lambda n: n.rpartition(".")[0] != group)
 
 
 def replace(config: T, values: Mapping[str, Any]) -> T:
