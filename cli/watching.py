@@ -104,6 +104,8 @@ class Watch:
             return self._view
 
     def _shown(self) -> LiveView:
+        if self.workers.ended:
+            return LiveView(self._view)
         return LiveView(self._view, STOPPING if self._interrupts else HINT)
 
     @contextmanager

@@ -54,7 +54,9 @@ def is_gone(progress: Mapping[str, Any]) -> bool:
 def expire_gone(store: Store, study_id: int) -> int:
     """End the leases of workers of this machine that are gone; how many there were."""
     held = [row for row in budget.rows(store, study_id) if row.expires_in is not None and row.expires_in > 0]
-    return sum(_expire(store, study_id, row) for row in held if is_gone(row.progress))
+    # Until its first renewal a lease shows the progress of the one before it.
+    told = [row for row in held if row.progress.get("token") == row.token]
+    return sum(_expire(store, study_id, row) for row in told if is_gone(row.progress))
 
 
 def _expire(store: Store, study_id: int, row: SlotRow) -> bool:

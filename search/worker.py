@@ -208,7 +208,7 @@ class Worker:
             population = self._population_for(course.configs[0])
             lease = course.hold.lease
             loaded = load_newest(lease, self._folder(lease), self._place.home, self._rooms.tracker)
-            facts = {"device": self._place.device, "host": socket.gethostname()} | identity()
+            facts = {"device": self._place.device, "host": socket.gethostname()} | identity() | {"token": lease.token}
             course.begin(population, loaded, facts | {"trial": course.trial.number})
         except OmadError as error:
             log.exception("trial %d cannot begin", course.trial.number)
