@@ -13,6 +13,7 @@ from cli.errors import guarded
 from cli.evaluate import evaluate
 from cli.run import run
 from cli.status import status
+from cli.steering import extend, pause, resume, retry, stop
 from cli.studies import studies
 from cli.tasks import tasks
 from cli.train import train
@@ -27,7 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, train, status, trials, best, evaluate, ui, studies, tasks, worker, doctor):
+LOOKING = (status, trials, best, evaluate, ui, studies, tasks)
+STEERING = (worker, pause, resume, stop, extend, retry)
+for command in (run, train, *LOOKING, *STEERING, doctor):
     app.command()(command)
 
 

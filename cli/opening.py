@@ -7,6 +7,7 @@ from search.errors import SpecConflict
 from search.given import Given, differences
 from search.spec import StudySpec
 from search.storage import Store
+from search.steering import refuse_moved
 from search.study import StudyHandle, create_study
 from search.worker import parent_info
 from tracking.tracker import Tracker
@@ -36,6 +37,7 @@ def open_for_running(store: Store, tracker: Tracker, spec: StudySpec, given: Giv
     text = spec.to_json()
     handle = create_study(store, spec.name, spec.trials, text, [spec.defaults()])
     stored = StudySpec.from_json(handle.spec)
+    refuse_moved(store, handle)
     if differing := differences(stored, given):
         raise SpecConflict(
             f"study {spec.name!r} exists with other settings: {'; '.join(differing)}. "

@@ -2,6 +2,8 @@
 
 STUDY_UID = "omad_uid"
 """Of a study: names the control row that belongs to it."""
+MOVED_TO = "omad_moved_to"
+"""Of a study that was moved: the storage where it goes on, without a password."""
 START = "omad_start"
 """Of a trial enqueued when the study was created: its place among those."""
 SLOT = "omad_slot"

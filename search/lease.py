@@ -8,7 +8,8 @@ from search.tables import Slot
 
 SlotState = Literal["open", "leased", "done", "failed"]
 Outcome = Literal["complete", "pruned", "diverged", "failed"]
-Wanted = Literal["running", "paused", "stopping"]
+Wanted = Literal["running", "paused", "stopping", "moved"]
+"""What workers are to do; those of a study that was moved to another storage leave."""
 
 LEASE_SECONDS = 60.0
 """How long a worker may be silent before its slot is anybody's."""

@@ -56,7 +56,7 @@ class StudyView:
     """Address without a password."""
     tracking: str
     """Address without a password."""
-    wanted: Literal["running", "paused", "stopping"] = "running"
+    wanted: Literal["running", "paused", "stopping", "moved"] = "running"
     trials: Sequence[TrialView] = ()
     """Every slot, by number: the budget is their count."""
     default_number: int | None = None

@@ -114,7 +114,11 @@ class Worker:
         """Nothing to train now; somebody else's trial may yet become free."""
         self._repair()
         left = patiently(lambda: budget.counts(self._store, self._handle.study_id))
-        if left.ended or patiently(lambda: wanted(self._store, self._handle.study_id)) == "stopping":
+        asked = patiently(lambda: wanted(self._store, self._handle.study_id))
+        if left.ended or asked in ("stopping", "moved"):
+            log.info(
+                "nothing is left to do" if left.ended else "the study is %s", *([] if left.ended else [asked])
+            )
             return False
         self._stop.wait(IDLE_SECONDS)
         return True
