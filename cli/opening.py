@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from search import budget, catalog
 from search.errors import SpecConflict
 from search.given import Given, differences
+from search.overview import parent_info
 from search.spec import StudySpec
-from search.storage import Store
 from search.steering import refuse_moved
+from search.storage import Store
 from search.study import StudyHandle, create_study
-from search.worker import parent_info
 from tracking.tracker import Tracker
 
 
@@ -46,6 +46,6 @@ def open_for_running(store: Store, tracker: Tracker, spec: StudySpec, given: Giv
     trials = int(given.numbers.get("trials", 0))
     added = budget.extend(store, handle.study_id, trials) if trials > stored.trials else 0
     budget.set_wanted(store, handle.study_id, "running")
-    run_id = tracker.open_run(parent_info(stored, handle))
+    run_id = tracker.open_run(parent_info(stored, handle, store.address))
     tracker.resume_run(run_id)
     return Opened(handle, stored, run_id, handle.spec == text, added)

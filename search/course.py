@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,8 @@ class Course:
 
     def _append(self, row: Row | None) -> None:
         if row is not None:
-            self.spool.append([row])
+            metrics = {**row.metrics, **self._rooms.watch.take()}
+            self.spool.append([replace(row, metrics=metrics)])
 
     def _report(self, step: int, value: float) -> None:
         """Have the value reported and hear whether to prune, without waiting."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from omad_core.policy import Policy
-from search import budget, slots
+from search import budget, overview, slots
 from search.home import remove
 from search.lease import Lease
 from search.patience import patiently
@@ -52,6 +52,7 @@ def publish(rooms: Rooms, lease: Lease, run_id: str, result: Result, slot_folder
     model_uri = _publish_model(rooms, lease, run_id, result)
     tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})
     end_run(rooms.tracker, run_id, lease, tags)
+    overview.record(rooms.store, rooms.tracker, result.spec.name)
     patiently(lambda: slots.publish(rooms.store, lease))
     patiently(lambda: slots.forget_checkpoints(rooms.store, lease))
     remove(slot_folder)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from search.storage import Store
 from tracking.errors import TrackingError
 from tracking.sender import Sender, send_curve
 from tracking.spool import Spool
+from tracking.system import SystemWatch
 from tracking.tracker import RunInfo, RunStatus, Tracker
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Rooms:
     ledger: Ledger
     tracker: Tracker
     sender: Sender
+    watch: SystemWatch = field(default_factory=SystemWatch)
 
 
 def open_run(rooms: Rooms, lease: Lease, parent: RunInfo, info: RunInfo) -> str:

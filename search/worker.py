@@ -1,15 +1,14 @@
 """The worker: claims slots, trains their trials in one population, and hands in the results."""
 
-import json
 import logging
 import os
 import socket
-import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import FixedTrial, Trial
@@ -31,6 +30,7 @@ from search.home import Home, lease_folder
 from search.keeping import Keeper, load_newest
 from search.lease import Lease
 from search.ledger import Hold, Ledger, check_alive
+from search.overview import parent_info
 from search.patience import PATIENCE_SECONDS, patiently
 from search.pruners import build_pruner
 from search.publishing import Result, publish
@@ -49,6 +49,12 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 DRAIN_SECONDS = 30.0
+GRACE_SECONDS = 30.0
+"""Time from SIGTERM to SIGKILL where nothing else is known: what schedulers commonly give."""
+GRACE_SHARE = 0.8
+"""Of it, what checkpoints and releases may take; the rest is for the process to end."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,31 +71,53 @@ class Place:
 class Worker:
     """Works for one study until every slot has its result, or until it is told to stop."""
 
-    def __init__(self, store: Store, handle: StudyHandle, tracker: Tracker, place: Place) -> None:
+    def __init__(
+        self,
+        store: Store,
+        handle: StudyHandle,
+        tracker: Tracker,
+        place: Place,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._store, self._handle, self._place = store, handle, place
         self._spec = StudySpec.from_json(handle.spec)
         self._owner = place.name or f"{socket.gethostname()}:{os.getpid()}"
         self._rooms = Rooms(
-            store, Ledger(store, self._spec.lease_seconds, PATIENCE_SECONDS), tracker, Sender()
+            store, Ledger(store, self._spec.lease_seconds, patience_seconds), tracker, Sender()
         )
         self._population: Population | None = None
         self._shape: Mapping[str, Any] = {}
         self._courses: list[Course] = []
         self._held_back: Course | None = None
-        self._stop = threading.Event()
+        self._leave_by: float | None = None
         self._facts = provenance()
-        self._parent = parent_info(self._spec, handle)
+        self._parent = parent_info(self._spec, handle, store.address)
         self._given_up: set[int] = set()
 
-    def stop(self) -> None:
-        """Write checkpoints, release what is held and return from `run`; safe in a signal handler."""
-        self._stop.set()
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Write checkpoints, release what is held and return from `run`; safe in a signal handler.
+
+        What cannot be sent within the grace is left on this machine.
+        """
+        self._leave_by = time.monotonic() + grace_seconds * GRACE_SHARE
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._leave_by is not None
+
+    def _left(self, seconds: float) -> float:
+        """These seconds, or what is left of the grace."""
+        return seconds if self._leave_by is None else max(0.1, min(seconds, self._leave_by - time.monotonic()))
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(action, self._left(self._rooms.patience_seconds))
 
     def run(self) -> None:
         """Work. Raises what makes going on impossible: StorageUnavailable, TrackingError of a full disk."""
         try:
             self._repair()
-            while not self._stop.is_set() and self._work():
+            while not self.stopping and self._work():
                 check_alive(self._rooms.ledger)
             self._leave()
             self._repair()
@@ -99,8 +127,8 @@ class Worker:
 
     def _repair(self) -> None:
         """Do what workers that died left undone, as far as the storage goes."""
-        patiently(lambda: endings.repair(self._store, optuna_study(self._store, self._handle)))
-        patiently(lambda: expire_gone(self._store, self._handle.study_id))
+        self._patiently(lambda: endings.repair(self._store, optuna_study(self._store, self._handle)))
+        self._patiently(lambda: expire_gone(self._store, self._handle.study_id))
 
     def _work(self) -> bool:
         """One round; False when there is nothing left to do, now or later."""
@@ -113,20 +141,24 @@ class Worker:
     def _idle(self) -> bool:
         """Nothing to train now; somebody else's trial may yet become free."""
         self._repair()
-        left = patiently(lambda: budget.counts(self._store, self._handle.study_id))
-        asked = patiently(lambda: wanted(self._store, self._handle.study_id))
+        left = self._patiently(lambda: budget.counts(self._store, self._handle.study_id))
+        asked = self._patiently(lambda: wanted(self._store, self._handle.study_id))
         if left.ended or asked in ("stopping", "moved"):
-            log.info(
-                "nothing is left to do" if left.ended else "the study is %s", *([] if left.ended else [asked])
-            )
+            log.info("nothing is left to train" if left.ended else f"the study is {asked}")
             return False
-        self._stop.wait(IDLE_SECONDS)
+        self._pause()
         return True
+
+    def _pause(self) -> None:
+        """Wait a little; in short pieces, because a signal does not end a sleep."""
+        end = time.monotonic() + IDLE_SECONDS
+        while not self.stopping and time.monotonic() < end:
+            time.sleep(0.05)
 
     def _fill(self) -> None:
         """Claim and begin trials while there is room for them."""
-        while self._held_back is None and len(self._courses) < self._place.pack and not self._stop.is_set():
-            lease = patiently(self._claim)
+        while self._held_back is None and len(self._courses) < self._place.pack and not self.stopping:
+            lease = self._patiently(self._claim)
             if lease is None:
                 break
             self._begin(lease)
@@ -158,7 +190,7 @@ class Worker:
 
     def _prepare(self, lease: Lease) -> Course:
         study = self._optuna(lease.number)
-        lease, trial, configs = patiently(partial(self._bind, study, lease))
+        lease, trial, configs = self._patiently(partial(self._bind, study, lease))
         hold = self._rooms.ledger.hold(lease)
         folder = self._folder(lease)
         keeper = Keeper(folder, lease.token, self._place.home)
@@ -212,7 +244,11 @@ class Worker:
             population = self._population_for(course.configs[0])
             lease = course.hold.lease
             loaded = load_newest(lease, self._folder(lease), self._place.home, self._rooms.tracker)
-            facts = {"device": self._place.device, "host": socket.gethostname()} | identity() | {"token": lease.token}
+            facts = (
+                {"device": self._place.device, "host": socket.gethostname()}
+                | identity()
+                | {"token": lease.token}
+            )
             course.begin(population, loaded, facts | {"trial": course.trial.number})
         except OmadError as error:
             log.exception("trial %d cannot begin", course.trial.number)
@@ -287,7 +323,7 @@ class Worker:
         self._settle()
         study = self._optuna(course.hold.lease.number)
         try:
-            lease = patiently(
+            lease = self._patiently(
                 lambda: endings.finish(
                     self._store, study, course.hold.lease, outcome, value, reason, self._spec.lease_seconds
                 )
@@ -336,7 +372,7 @@ class Worker:
         self._settle()
         study = self._optuna(course.hold.lease.number)
         try:
-            lease = patiently(
+            lease = self._patiently(
                 lambda: endings.fail(
                     self._store,
                     study,
@@ -378,7 +414,7 @@ class Worker:
         self._rooms.sender.drain(DRAIN_SECONDS if course.hold.lease.mlflow_run_id else IDLE_SECONDS)
         self._settle()
         try:
-            patiently(lambda: slots.release(self._store, course.hold.lease))
+            self._patiently(lambda: slots.release(self._store, course.hold.lease))
         except LeaseLost as error:
             log.warning("%s", error)
         self._drop(course)
@@ -390,11 +426,11 @@ class Worker:
                 if course.hold.lost is None:
                     self._release(course, self._population)
         if self._held_back is not None:
-            patiently(partial(slots.release, self._store, self._held_back.hold.lease))
+            self._patiently(partial(slots.release, self._store, self._held_back.hold.lease))
 
     def _publish_left(self) -> None:
         """Do what finishers that died left undone; then wait a little for the sender."""
-        while not self._stop.is_set() and (lease := patiently(self._claim_unpublished)) is not None:
+        while not self.stopping and (lease := self._patiently(self._claim_unpublished)) is not None:
             self._publish_for(lease)
         if not self._rooms.sender.drain(DRAIN_SECONDS):
             left = ", ".join(self._rooms.sender.pending())
@@ -415,9 +451,9 @@ class Worker:
         """Finish the publishing of a slot whose worker is gone, from its last checkpoint."""
         self._given_up.add(lease.number)
         if lease.trial_id is None:
-            patiently(lambda: slots.publish(self._store, lease))
+            self._patiently(lambda: slots.publish(self._store, lease))
             return
-        trial = patiently(lambda: frozen(self._store, lease))
+        trial = self._patiently(lambda: frozen(self._store, lease))
         spec, folder = self._spec, self._folder(lease)
         with self._store.guard():
             config = spec.space.sample(FixedTrial(trial.params), spec.config)
@@ -449,16 +485,6 @@ class Worker:
     def _close(self) -> None:
         self._rooms.sender.close(IDLE_SECONDS)
         self._rooms.ledger.close()
+        self._rooms.watch.close()
         if self._population is not None:
             self._population.close()
-
-
-def parent_info(spec: StudySpec, handle: StudyHandle) -> RunInfo:
-    """The study's own run."""
-    return RunInfo(
-        name=spec.name,
-        study=spec.name,
-        study_id=handle.uid,
-        tags={"omad.task": spec.task, "omad.profile": spec.profile},
-        documents={"spec.json": json.loads(spec.to_json())},
-    )

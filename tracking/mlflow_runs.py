@@ -16,6 +16,8 @@ STUDY_TAG = "omad.study"
 STUDY_ID_TAG = "omad.study_id"
 SLOT_TAG = "omad.slot"
 ROLE_TAG = "omad.role"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""The MLflow UI then opens the experiment with its runs and charts, instead of asking what kind it is."""
 OUTCOME_TAG = "omad.outcome"
 REASON_TAG = "omad.reason"
 MLFLOW_STATUS: dict[RunStatus, str] = {
@@ -32,7 +34,8 @@ def experiment_id(client: MlflowClient, address: str, study: str) -> str:
     found = client.get_experiment_by_name(study)
     if found is None:
         try:
-            return str(client.create_experiment(study, artifact_location=_artifact_location(address, study)))
+            place = _artifact_location(address, study)
+            return str(client.create_experiment(study, artifact_location=place, tags=dict(EXPERIMENT_TAGS)))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

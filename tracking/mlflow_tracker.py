@@ -84,6 +84,11 @@ class MlflowTracker:
         with self._mlflow() as client:
             self._record(client, run_id).write_rows(rows)
 
+    def steps_of(self, run_id: str, metric: str) -> set[int]:
+        """The steps at which a run has a point of this metric."""
+        with self._mlflow() as client:
+            return {int(point.step) for point in client.get_metric_history(run_id, metric)}
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Write tags, new or changed."""
         with self._mlflow() as client:

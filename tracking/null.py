@@ -34,6 +34,10 @@ class NullTracker:
     def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
         """Nothing is kept."""
 
+    def steps_of(self, run_id: str, metric: str) -> set[int]:
+        """None is kept."""
+        return set()
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Nothing is kept."""
 

@@ -2,12 +2,15 @@
 
 import shutil
 import subprocess
+import threading
 
 import psutil
 
 _GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
 _GPU_SECONDS = 3
 _MEGABYTE = 1_000_000
+SAMPLE_SECONDS = 10.0
+"""Between two samples: enough to see what a trial waits for, and a few hundred points in an hour."""
 
 
 class SystemMeter:
@@ -45,6 +48,36 @@ class SystemMeter:
             metrics[f"system/gpu_{number}_percent"] = _number(used)
             metrics[f"system/gpu_{number}_memory_mb"] = _number(memory)
         return metrics
+
+
+class SystemWatch:
+    """Samples on a thread of its own, so that nobody waits for a driver; each sample is handed out once."""
+
+    def __init__(self, every_seconds: float = SAMPLE_SECONDS) -> None:
+        self._every = every_seconds
+        self._newest: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="system-watch", daemon=True)
+        self._thread.start()
+
+    def take(self) -> dict[str, float]:
+        """The newest sample, empty if it was taken before."""
+        with self._lock:
+            newest, self._newest = self._newest, {}
+        return newest
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+        self._thread.join(timeout=_GPU_SECONDS + 1)
+
+    def _work(self) -> None:
+        meter = SystemMeter()
+        while not self._closing.wait(self._every):
+            sample = meter.sample()
+            with self._lock:
+                self._newest = sample
 
 
 def _number(text: str) -> float:

@@ -84,6 +84,10 @@ class Tracker(Protocol):
         """Send rows in as few batches as the store takes; identical rows count once."""
         ...
 
+    def steps_of(self, run_id: str, metric: str) -> set[int]:
+        """The steps at which a run has a point of this metric."""
+        ...
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None: ...
 
     def upload(self, run_id: str, files: Mapping[str, Path]) -> None:

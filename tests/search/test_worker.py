@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 
 from search import budget, catalog
 from search.given import Given
+from search.overview import parent_info
 from search.storage import open_storage
 from search.study import create_study, optuna_study
-from search.worker import parent_info
 from tracking.mlflow_tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ class Place:
         tracker = MlflowTracker(self.tracking)
         tracker.check()
         self.handle = create_study(self.store, "hopper", trials, self.spec.to_json(), [self.spec.defaults()])
-        tracker.open_run(parent_info(self.spec, self.handle))
+        tracker.open_run(parent_info(self.spec, self.handle, self.store.address))
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:

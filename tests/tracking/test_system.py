@@ -1,10 +1,12 @@
 """The machine's metrics are sampled wherever they can be."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tracking.system import SystemMeter
+from tracking.system import SystemMeter, SystemWatch
 
 
 def test_processor_and_memory_are_measured() -> None:
@@ -38,3 +40,15 @@ def test_a_driver_that_fails_costs_nothing_but_its_metrics(
     assert not [name for name in meter.sample() if "gpu" in name]
     driver(tmp_path, "echo '1, 1'")
     assert not [name for name in meter.sample() if "gpu" in name]
+
+
+def test_a_watch_hands_each_sample_out_once_and_ends() -> None:
+    watch = SystemWatch(every_seconds=0.05)
+    end = time.monotonic() + 10
+    while not (sample := watch.take()):
+        assert time.monotonic() < end
+    assert sample["system/process_memory_mb"] > 1
+    watch.close()
+    watch.take()
+    assert watch.take() == {}
+    assert "system-watch" not in {thread.name for thread in threading.enumerate()}
