@@ -320,6 +320,7 @@ class Worker:
             course.checkpoint(population)
         model = self._folder(course.hold.lease) / "model"
         folder = course.save_model(population, model) if outcome == "complete" else None
+        course.show_progress()
         self._settle()
         study = self._optuna(course.hold.lease.number)
         try:
