@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import wishes
-from cli.console import err, out, say
+from cli.console import out, say
 from cli.options import DEFAULT_STORAGE, Devices, Profile, Set, Storage, Tracking, Workers
 
 if TYPE_CHECKING:
     from cli.opening import Opened
     from cli.watching import Watch
     from search.storage import Store
-    from search.supervise import Supervisor
     from search.view import StudyView
     from tracking.tracker import Tracker
 
@@ -80,6 +79,7 @@ def _work(
     store: "Store", tracker: Any, opened: "Opened", workplan: Any, storage: str, tracking: str | None
 ) -> int:
     """Run workers until nothing is left to do; then the report. Returns the exit code."""
+    from cli.team import tell_failures
     from cli.watching import Watch, supervisor
     from search import budget
     from search.home import open_home
@@ -95,7 +95,7 @@ def _work(
     )
     view = watch.run()
     if watch.workers.failed:
-        return _tell_failure(watch.workers)
+        return tell_failures(watch.workers)
     if watch.interrupted or not view.ended:
         return _tell_interrupted(watch, view)
     return _conclude(store, tracker, opened, view)
@@ -146,12 +146,3 @@ def _tell_interrupted(watch: "Watch", view: "StudyView") -> int:
         stderr=True,
     )
     return INTERRUPTED if watch.interrupted else 1
-
-
-def _tell_failure(workers: "Supervisor") -> int:
-    for child in workers.failed:
-        err().print(
-            f"error: worker {child.number} keeps dying; the end of its log ({child.log_file}):", style="red"
-        )
-        say(child.last_words(), stderr=True)
-    return 1

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from cli.console import out
 from cli.devices import Plan
 from cli.lines import Lines
 from cli.live import LiveView
-from cli.worker import SUPERVISED
+from cli.one_worker import SUPERVISED
 from search import status
 from search.errors import StorageUnavailable
 from search.home import Home
@@ -30,7 +30,14 @@ HINT = "Ctrl-C: checkpoint and stop"
 STOPPING = "stopping: writing checkpoints (Ctrl-C again: stop now)"
 
 
-def supervisor(plan: Plan, handle: StudyHandle, home: Home, storage: str, tracking: str | None) -> Supervisor:
+def supervisor(
+    plan: Plan,
+    handle: StudyHandle,
+    home: Home,
+    storage: str,
+    tracking: str | None,
+    options: Sequence[str] = (),
+) -> Supervisor:
     """Worker processes for a plan; addresses travel in the environment, where `ps` does not show them."""
     environment = {
         "OMAD_STORAGE": storage,
@@ -45,7 +52,7 @@ def supervisor(plan: Plan, handle: StudyHandle, home: Home, storage: str, tracki
     children = []
     for number, device in enumerate(plan.devices):
         command = [sys.executable, "-m", "cli.main", "worker", handle.name]
-        command += ["--device", device, "--threads", str(plan.threads)]
+        command += ["--device", device, "--threads", str(plan.threads), *options]
         children.append(Child(number, command, environment, logs / f"worker-{number}.log"))
     return Supervisor(children)
 

@@ -53,8 +53,8 @@ def publish(rooms: Rooms, lease: Lease, run_id: str, result: Result, slot_folder
     tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})
     end_run(rooms.tracker, run_id, lease, tags)
     overview.record(rooms.store, rooms.tracker, result.spec.name)
-    patiently(lambda: slots.publish(rooms.store, lease))
-    patiently(lambda: slots.forget_checkpoints(rooms.store, lease))
+    patiently(lambda: slots.publish(rooms.store, lease), rooms.patience_seconds)
+    patiently(lambda: slots.forget_checkpoints(rooms.store, lease), rooms.patience_seconds)
     remove(slot_folder)
     return model_uri
 
@@ -98,7 +98,7 @@ def _version(name: str) -> str:
 
 def _crown(rooms: Rooms, lease: Lease, result: Result, uri: str, policy: Policy) -> None:
     """Make the model the study's champion if no complete trial is better."""
-    best = patiently(lambda: best_value(rooms.store, lease.study_id))
+    best = patiently(lambda: best_value(rooms.store, lease.study_id), rooms.patience_seconds)
     if lease.value is not None and (best is None or lease.value >= best):
         card = model_card(result, lease.value, uri, policy)
         rooms.tracker.register_champion(uri, f"omad-{result.spec.name}", card)

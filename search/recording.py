@@ -10,7 +10,7 @@ from search import slots
 from search.keeping import ARTIFACTS, Keeper
 from search.lease import CheckpointRef, Lease
 from search.ledger import Hold, Ledger
-from search.patience import patiently
+from search.patience import PATIENCE_SECONDS, patiently
 from search.storage import Store
 from tracking.errors import TrackingError
 from tracking.sender import Sender, send_curve
@@ -37,6 +37,7 @@ class Rooms:
     ledger: Ledger
     tracker: Tracker
     sender: Sender
+    patience_seconds: float = PATIENCE_SECONDS
     watch: SystemWatch = field(default_factory=SystemWatch)
 
 
@@ -48,7 +49,7 @@ def open_run(rooms: Rooms, lease: Lease, parent: RunInfo, info: RunInfo) -> str:
         return lease.mlflow_run_id
     info = replace(info, parent_run_id=rooms.tracker.open_run(parent))
     mine = rooms.tracker.open_run(info)
-    winner = patiently(lambda: slots.bind_run(rooms.store, lease, mine)).mlflow_run_id
+    winner = patiently(lambda: slots.bind_run(rooms.store, lease, mine), rooms.patience_seconds).mlflow_run_id
     if winner != mine:
         rooms.tracker.discard_run(mine)
     return winner or mine

@@ -25,7 +25,7 @@ from search.alive import expire_gone, identity
 from search.binding import bind, frozen
 from search.claim import claim, claim_unpublished, wanted
 from search.course import Course, best_seed, save_model
-from search.errors import LeaseLost, TrialEnded
+from search.errors import LeaseLost, StorageUnavailable, TrialEnded
 from search.home import Home, lease_folder
 from search.keeping import Keeper, load_newest
 from search.lease import Lease
@@ -39,6 +39,7 @@ from search.samplers import build_sampler
 from search.spec import StudySpec
 from search.storage import Store
 from search.study import StudyHandle, optuna_study
+from search.syncing import sync_runs
 from tracking.errors import TrackingError
 from tracking.provenance import provenance, source_tags
 from tracking.sender import Sender
@@ -83,7 +84,11 @@ class Worker:
         self._spec = StudySpec.from_json(handle.spec)
         self._owner = place.name or f"{socket.gethostname()}:{os.getpid()}"
         self._rooms = Rooms(
-            store, Ledger(store, self._spec.lease_seconds, patience_seconds), tracker, Sender()
+            store,
+            Ledger(store, self._spec.lease_seconds, patience_seconds),
+            tracker,
+            Sender(),
+            patience_seconds,
         )
         self._population: Population | None = None
         self._shape: Mapping[str, Any] = {}
@@ -108,7 +113,9 @@ class Worker:
 
     def _left(self, seconds: float) -> float:
         """These seconds, or what is left of the grace."""
-        return seconds if self._leave_by is None else max(0.1, min(seconds, self._leave_by - time.monotonic()))
+        return (
+            seconds if self._leave_by is None else max(0.1, min(seconds, self._leave_by - time.monotonic()))
+        )
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, self._left(self._rooms.patience_seconds))
@@ -117,13 +124,30 @@ class Worker:
         """Work. Raises what makes going on impossible: StorageUnavailable, TrackingError of a full disk."""
         try:
             self._repair()
+            self._sync()
             while not self.stopping and self._work():
                 check_alive(self._rooms.ledger)
             self._leave()
-            self._repair()
-            self._publish_left()
+            self._catch_up()
         finally:
             self._close()
+
+    def catch_up(self) -> None:
+        """Train nothing: do what workers that are gone left undone, and send what they left here."""
+        try:
+            self._catch_up()
+        finally:
+            self._close()
+
+    def _catch_up(self) -> None:
+        self._repair()
+        self._sync()
+        self._publish_left()
+
+    def _sync(self) -> None:
+        """Have the curves sent that were left here, and runs that nobody is at shown so."""
+        job = partial(sync_runs, self._store, self._handle, self._rooms.tracker, self._place.home)
+        self._rooms.sender.submit("runs that nobody is at", job)
 
     def _repair(self) -> None:
         """Do what workers that died left undone, as far as the storage goes."""
@@ -158,7 +182,13 @@ class Worker:
     def _fill(self) -> None:
         """Claim and begin trials while there is room for them."""
         while self._held_back is None and len(self._courses) < self._place.pack and not self.stopping:
-            lease = self._patiently(self._claim)
+            try:
+                lease = self._patiently(self._claim) if not self._courses else self._claim()
+            except StorageUnavailable as error:
+                if not self._courses:
+                    raise
+                log.warning("%s; the trials at hand go on", error)
+                break
             if lease is None:
                 break
             self._begin(lease)
@@ -309,7 +339,7 @@ class Worker:
             self._finish(course, population, "pruned", f"pruned at step {course.steps:,}")
         elif hold.wanted != "running":
             log.info("the study is %s", hold.wanted)
-            self._release(course, population)
+            self._release([course], population)
         elif course.due_for_checkpoint():
             course.checkpoint(population)
 
@@ -342,8 +372,11 @@ class Worker:
 
     def _settle(self) -> None:
         """Wait until the storage has everything that was submitted, while the leases are kept."""
-        while not self._rooms.ledger.drain(IDLE_SECONDS):
+        while not self._rooms.ledger.drain(self._left(IDLE_SECONDS)):
             check_alive(self._rooms.ledger)
+            if self._leave_by is not None and time.monotonic() > self._leave_by:
+                log.warning("the storage does not answer; what it lacks is trained again by the next worker")
+                return
             for course in self._courses:
                 self._rooms.ledger.tell(course.hold)
 
@@ -408,32 +441,46 @@ class Worker:
         self._rooms.ledger.drop(course.hold)
         self._evict(course)
 
-    def _release(self, course: Course, population: Population) -> None:
-        """Checkpoint, send it, give the slot back: the next worker goes on at once."""
-        course.checkpoint(population)
+    def _release(self, courses: Sequence[Course], population: Population) -> None:
+        """Checkpoint, send, give the slots back: the next worker goes on at once."""
+        for course in courses:
+            course.checkpoint(population)
         self._settle()
-        self._rooms.sender.drain(DRAIN_SECONDS if course.hold.lease.mlflow_run_id else IDLE_SECONDS)
+        opened = any(course.hold.lease.mlflow_run_id for course in courses)
+        self._send(self._left(DRAIN_SECONDS if opened else IDLE_SECONDS))
         self._settle()
+        for course in courses:
+            self._give_back(course.hold.lease)
+            self._drop(course)
+
+    def _send(self, seconds: float) -> None:
+        """Give the sender some time, while the leases are kept."""
+        end = time.monotonic() + seconds
+        while not self._rooms.sender.drain(min(IDLE_SECONDS, end - time.monotonic())):
+            if time.monotonic() >= end:
+                return
+            for course in self._courses:
+                self._rooms.ledger.tell(course.hold)
+
+    def _give_back(self, lease: Lease) -> None:
         try:
-            self._patiently(lambda: slots.release(self._store, course.hold.lease))
+            self._patiently(lambda: slots.release(self._store, lease))
         except LeaseLost as error:
             log.warning("%s", error)
-        self._drop(course)
 
     def _leave(self) -> None:
         """Release what is held; finished trials were handed in already."""
-        if self._population is not None:
-            for course in list(self._courses):
-                if course.hold.lost is None:
-                    self._release(course, self._population)
+        held = [course for course in self._courses if course.hold.lost is None]
+        if self._population is not None and held:
+            self._release(held, self._population)
         if self._held_back is not None:
-            self._patiently(partial(slots.release, self._store, self._held_back.hold.lease))
+            self._give_back(self._held_back.hold.lease)
 
     def _publish_left(self) -> None:
         """Do what finishers that died left undone; then wait a little for the sender."""
         while not self.stopping and (lease := self._patiently(self._claim_unpublished)) is not None:
             self._publish_for(lease)
-        if not self._rooms.sender.drain(DRAIN_SECONDS):
+        if not self._rooms.sender.drain(self._left(DRAIN_SECONDS)):
             left = ", ".join(self._rooms.sender.pending())
             log.warning("not sent yet: %s; it is kept here, and any later worker of the study sends it", left)
 

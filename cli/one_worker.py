@@ -1,0 +1,90 @@
+"""One worker in this process: it leaves in order when it is told to, and when its supervisor is gone."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli import logs
+
+if TYPE_CHECKING:
+    from search.home import Home
+    from search.worker import Worker
+
+SUPERVISED = "OMAD_SUPERVISED_BY"
+"""Process id of the supervisor: a worker whose supervisor is gone leaves in order."""
+WATCH_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a worker works, whatever its study."""
+
+    device: str
+    pack: int
+    threads: int
+    grace_seconds: float
+    patience_seconds: float
+
+
+def work(study: str, storage: str, tracking: str | None, home: "Home", manner: Manner) -> None:
+    """Work for a study until it has ended or this process is told to stop."""
+    import torch
+
+    from search.steering import refuse_moved
+    from search.storage import open_storage
+    from search.study import open_study
+    from search.worker import Place, Worker
+    from tracking.mlflow_tracker import MlflowTracker
+
+    logs.configure_worker()
+    torch.set_num_threads(manner.threads)
+    tracker = MlflowTracker(tracking)
+    tracker.check()
+    with open_storage(storage) as store:
+        handle = open_study(store, study)
+        refuse_moved(store, handle)
+        place = Place(home, manner.device, manner.pack)
+        working = Worker(store, handle, tracker, place, manner.patience_seconds)
+        _stop_when_told(working, manner.grace_seconds)
+        working.run()
+
+
+def _stop_when_told(working: "Worker", grace_seconds: float) -> None:
+    """First signal: leave in order, within the grace. Second: at once; others go on from the last checkpoint."""
+
+    def hear(number: int, frame: Any) -> None:
+        if working.stopping:
+            _leave_now(128 + number)
+        working.stop(grace_seconds)
+        signal.setitimer(signal.ITIMER_REAL, grace_seconds)
+
+    def late(number: int, frame: Any) -> None:
+        log.warning(
+            "not done within the %.0f s of --grace; others go on from the last checkpoint", grace_seconds
+        )
+        _leave_now(1)
+
+    signal.signal(signal.SIGALRM, late)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, hear)
+    supervisor = os.environ.get(SUPERVISED)
+    if supervisor and supervisor.isdigit():
+        threading.Thread(target=_watch, args=(int(supervisor),), daemon=True).start()
+
+
+def _leave_now(code: int) -> None:
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _watch(supervisor: int) -> None:
+    while os.getppid() == supervisor:
+        time.sleep(WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)

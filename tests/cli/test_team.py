@@ -1,0 +1,85 @@
+"""Several workers of one command: supervised, stopped in order, given up with the cause."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.team import lead
+from search import budget, catalog, supervise
+from search.given import Given
+from search.storage import open_storage
+from search.study import create_study
+from search.supervise import Child, Supervisor
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_worker_that_keeps_dying_is_given_up_with_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.01)
+    dying = Child(0, [sys.executable, "-c", "raise SystemExit('no space left')"], {}, tmp_path / "0.log")
+    well = Child(1, [sys.executable, "-c", "pass"], {}, tmp_path / "1.log")
+    assert lead(Supervisor([dying, well]), 5.0) == 1
+    said = capsys.readouterr().err
+    assert "worker 0 keeps dying" in said
+    assert "no space left" in said
+    assert (tmp_path / "0.log").read_text().count("no space left") == supervise.CRASHES
+    assert "worker 1 keeps" not in said
+
+
+def test_a_worker_that_does_not_leave_is_killed_after_the_grace(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+    deaf = Child(0, [sys.executable, "-c", code], {}, tmp_path / "0.log")
+    workers = Supervisor([deaf])
+    workers.look()
+    while "up" not in deaf.last_words():
+        time.sleep(0.02)
+    workers.stop()
+    assert not workers.wait(0.3)
+    workers.kill()
+    assert workers.wait(5.0)
+
+
+def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/omad.db"
+    train = {"env_steps": 1_500, "log_every_steps": 50, "evaluation.every_steps": 500}
+    spec = catalog.build(
+        catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 4}, train=train), has_gpu=False
+    )
+    environment = {
+        **os.environ,
+        "OMAD_STORAGE": url,
+        "OMAD_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(ROOT),
+    }
+    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{tmp_path}/mlflow.db"
+    command = [sys.executable, "-m", "cli.main", "worker", "hopper", "--workers", "2", "--devices", "cpu"]
+    said = tmp_path / "said"
+    with open_storage(url, create=True) as store:
+        handle = create_study(store, "hopper", 4, spec.to_json(), [spec.defaults()])
+        with said.open("w") as stderr:
+            team = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stderr)
+        try:
+            end = time.monotonic() + 120
+            while sum(row.progress.get("step", 0) > 0 for row in budget.rows(store, handle.study_id)) < 2:
+                assert team.poll() is None, said.read_text()
+                assert time.monotonic() < end
+                time.sleep(0.1)
+            team.send_signal(signal.SIGTERM)
+            team.wait(60)
+        finally:
+            team.kill()
+            team.wait()
+        assert team.returncode == 0, said.read_text()
+        rows = budget.rows(store, handle.study_id)
+    begun = [row for row in rows if row.trial_id is not None]
+    assert len(begun) >= 2
+    assert all(row.state in ("open", "done") for row in rows), "no lease is left"
+    assert all(row.checkpoints or row.outcome for row in begun), "what was trained is kept"
+    assert "worker-1.log" in said.read_text()
