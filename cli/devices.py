@@ -29,7 +29,8 @@ def plan(devices: str, workers: int | None, trials: int) -> Plan:
     cores = os.cpu_count() or 1
     if chosen == ["cpu"]:
         count = workers or max(1, min(cores, MOST_CPU_WORKERS, trials))
-        return Plan(("cpu",) * count, max(1, cores // count))
+        # Networks this small gain nothing from a second thread, and lose all where the cores are shared.
+        return Plan(("cpu",) * count, 1)
     count = workers or len(chosen)
     return Plan(tuple(chosen[n % len(chosen)] for n in range(count)), max(1, cores // count))
 

@@ -28,7 +28,7 @@ def rate(number: float | None) -> str:
     """Something a second."""
     if number is None:
         return "-"
-    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
+    return f"{number:.1f}" if 0 < number < 10 else f"{number:,.0f}"
 
 
 def duration(seconds: float) -> str:

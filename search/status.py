@@ -56,9 +56,10 @@ def read(
 def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialView:
     progress: Mapping[str, Any] = slot.progress or {}
     reported = [v for _, v in sorted(trial.intermediate_values.items())] if trial else []
-    step = int(progress.get("step") or 0)
+    saved = max([ref.step for ref in slot.checkpoints], default=0)
+    step = int(progress.get("step") or saved)  # a worker that has just taken it up has told nothing yet
     if slot.outcome is None and not _lives(slot):
-        step = max([ref.step for ref in slot.checkpoints], default=0)
+        step = saved
     if slot.outcome == "complete":
         step = spec.config.env_steps
     score = slot.value if slot.outcome == "complete" else _running_score(reported, spec.score_evaluations)
