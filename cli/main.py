@@ -15,6 +15,7 @@ from cli.run import run
 from cli.status import status
 from cli.steering import extend, pause, resume, retry, stop
 from cli.studies import studies
+from cli.sync import sync
 from cli.tasks import tasks
 from cli.train import train
 from cli.trials import trials
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 LOOKING = (status, trials, best, evaluate, ui, studies, tasks)
-STEERING = (worker, pause, resume, stop, extend, retry)
+STEERING = (worker, sync, pause, resume, stop, extend, retry)
 for command in (run, train, *LOOKING, *STEERING, doctor):
     app.command()(command)
 

@@ -16,6 +16,8 @@ STUDY_TAG = "omad.study"
 STUDY_ID_TAG = "omad.study_id"
 SLOT_TAG = "omad.slot"
 ROLE_TAG = "omad.role"
+NOTE_TAG = "mlflow.note.content"
+"""What the run's page shows as its description."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """The MLflow UI then opens the experiment with its runs and charts, instead of asking what kind it is."""
 OUTCOME_TAG = "omad.outcome"
@@ -68,21 +70,21 @@ def create(client: MlflowClient, experiment: str, info: RunInfo) -> Run:
     return winner
 
 
-def running_trials(client: MlflowClient, study: str, study_id: str) -> dict[int, str]:
-    """The study's trials that are shown as running, slot to run id."""
+def running_trials(client: MlflowClient, study: str, study_id: str) -> dict[str, int]:
+    """The study's trials that are shown as running, run id to slot."""
     found = client.get_experiment_by_name(study)
     if found is None:
         return {}
     wanted = _identity(RunInfo(name="", study=study, study_id=study_id))
     wanted[ROLE_TAG] = "trial"
     query = f"attributes.status = 'RUNNING' and tags.`{ROLE_TAG}` = 'trial'"
-    running: dict[int, str] = {}
+    running: dict[str, int] = {}
     token = None
     while True:
         page = client.search_runs([found.experiment_id], query, page_token=token)
         for run in page:
             if wanted.items() <= run.data.tags.items():
-                running[int(run.data.tags[SLOT_TAG])] = str(run.info.run_id)
+                running[str(run.info.run_id)] = int(run.data.tags[SLOT_TAG])
         token = page.token
         if not token:
             return running

@@ -20,7 +20,7 @@ from tracking import (
 )
 from tracking.mlflow_errors import translated
 from tracking.mlflow_record import RunRecord
-from tracking.mlflow_runs import MLFLOW_STATUS, OUTCOME_TAG, REASON_TAG
+from tracking.mlflow_runs import MLFLOW_STATUS, NOTE_TAG, OUTCOME_TAG, REASON_TAG
 from tracking.point import Row
 from tracking.tracker import ModelFiles, RunInfo, RunStatus
 
@@ -56,17 +56,20 @@ class MlflowTracker:
             self._complete(client, run, info)
             return str(run.info.run_id)
 
-    def running_trials(self, study: str, study_id: str = "") -> dict[int, str]:
-        """The trials shown as running, slot to run id: those whose worker died are among them."""
+    def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:
+        """The trials shown as running, run id to slot: those whose worker died are among them."""
         with self._mlflow() as client:
             return mlflow_runs.running_trials(client, study, study_id)
 
     def resume_run(self, run_id: str) -> None:
         """Show a run as running again, where it had been ended."""
         with self._mlflow() as client:
-            if client.get_run(run_id).info.status != "RUNNING":
+            run = client.get_run(run_id)
+            if run.info.status != "RUNNING":
                 client.update_run(run_id, status="RUNNING")
-                self._record(client, run_id).write_tags({OUTCOME_TAG: "running", REASON_TAG: ""})
+                tags, written = {OUTCOME_TAG: "running", REASON_TAG: ""}, run.data.tags
+                told = written.get(REASON_TAG) and written.get(REASON_TAG) == written.get(NOTE_TAG)
+                self._record(client, run_id).write_tags(tags | ({NOTE_TAG: ""} if told else {}))
 
     def complete_run(self, run_id: str, info: RunInfo) -> None:
         """Write what is missing of parameters, tags and documents."""
@@ -138,9 +141,7 @@ class MlflowTracker:
             tags = {OUTCOME_TAG: status, REASON_TAG: reason}
             if run.info.status == MLFLOW_STATUS[status] and tags.items() <= run.data.tags.items():
                 return
-            self._record(client, run_id).write_tags(
-                {**tags, "mlflow.note.content": reason} if reason else tags
-            )
+            self._record(client, run_id).write_tags({**tags, NOTE_TAG: reason} if reason else tags)
             client.set_terminated(run_id, MLFLOW_STATUS[status])
 
     def ui_address(self, run_id: str) -> str | None:

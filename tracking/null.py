@@ -18,7 +18,7 @@ class NullTracker:
         """An id made from the study and the slot, the same every time."""
         return f"null-{info.study}" if info.slot is None else f"null-{info.study}-{info.slot}"
 
-    def running_trials(self, study: str, study_id: str = "") -> dict[int, str]:
+    def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:
         """None is known."""
         return {}
 

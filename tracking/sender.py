@@ -19,7 +19,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 ROWS_PER_CALL = 100  # what is sent again after a failure: MLflow takes points it has ten times slower
 MOST_FAILURES = 1_000
 
-Job = Callable[[], None]
+Job = Callable[[], object]
 _log = logging.getLogger(__name__)
 
 

@@ -64,8 +64,8 @@ class Tracker(Protocol):
         """The id of the study's or trial's run: found by its tags (study, slot), else created."""
         ...
 
-    def running_trials(self, study: str, study_id: str = "") -> dict[int, str]:
-        """The trials shown as running, slot to run id: those whose worker died are among them."""
+    def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:
+        """The trials shown as running, run id to slot: those whose worker died are among them."""
         ...
 
     def resume_run(self, run_id: str) -> None:

@@ -259,7 +259,7 @@ def test_a_resumed_run_is_shown_as_running_until_it_ends_again(
     mlflow_tracker.resume_run(run_id)
     run = stored(mlflow_tracker, run_id)
     assert (run.info.status, run.data.tags["omad.outcome"]) == ("RUNNING", "running")
-    assert mlflow_tracker.running_trials(study) == {4: run_id}
+    assert mlflow_tracker.running_trials(study) == {run_id: 4}
     mlflow_tracker.end_run(run_id, "finished")
     assert stored(mlflow_tracker, run_id).info.status == "FINISHED"
 
