@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from omad_core.config import ActorConfig
-from omad_core.layers import Params, init_linear, linear
+from omad_core.layers import Params, flat, init_linear, linear
 
 TIME_FREQUENCIES = 256
 LAST_LAYER_SCALE = 1e-8
@@ -55,32 +55,31 @@ def time_features(steps: int, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What of the first hidden layer stays the same along a chain."""
+    """What stays the same along a chain."""
 
+    weights: Mapping[str, Tensor]
+    """All parameters as `flat` gives them."""
     obs: Tensor
-    """[P * A, N, H] part of the observation."""
-    time: Tensor
-    """[P * A, K, H] part of the step, bias included."""
+    """[P * A, N, H] the observation's part of the first hidden layer."""
+    time: tuple[Tensor, ...]
+    """[P * A, 1, H] the part of each step, bias included."""
 
 
 def prepare(params: Mapping[str, Tensor], obs: Tensor, features: Tensor) -> Prepared:
     """Observations [P * A, N, O] and time features [K, 512] through their parts of the first layer."""
-    networks = obs.shape[0]
-    hidden = functional.gelu(linear(params, "time.0", features.expand(networks, -1, -1)), approximate="tanh")
-    hidden = linear(params, "time.1", hidden)
-    bias = params["join.bias"].flatten(0, 1).unsqueeze(1)
-    return Prepared(
-        obs=torch.bmm(obs, params["join.obs"].flatten(0, 1)),
-        time=torch.baddbmm(bias, hidden, params["join.time"].flatten(0, 1)),
-    )
+    weights = flat(params)
+    hidden = functional.gelu(linear(weights, "time.0", features.expand(obs.shape[0], -1, -1)))
+    hidden = linear(weights, "time.1", hidden)
+    time = torch.baddbmm(weights["join.bias"], hidden, weights["join.time"])
+    return Prepared(weights, torch.bmm(obs, weights["join.obs"]), time.unsqueeze(2).unbind(1))
 
 
-def drift(params: Mapping[str, Tensor], prepared: Prepared, x: Tensor, k: int) -> Tensor:
+def drift(prepared: Prepared, x: Tensor, k: int) -> Tensor:
     """f_theta(x_k, o, k): [P * A, N, U] -> [P * A, N, U]."""
-    hidden = torch.baddbmm(prepared.obs, x, params["join.x"].flatten(0, 1)) + prepared.time[:, k : k + 1]
-    hidden = functional.gelu(hidden, approximate="tanh")
+    weights = prepared.weights
+    hidden = functional.gelu(torch.baddbmm(prepared.obs, x, weights["join.x"]) + prepared.time[k])
     layer = 1
-    while f"hidden.{layer}.weight" in params:
-        hidden = functional.gelu(linear(params, f"hidden.{layer}", hidden), approximate="tanh")
+    while f"hidden.{layer}.weight" in weights:
+        hidden = functional.gelu(linear(weights, f"hidden.{layer}", hidden))
         layer += 1
-    return linear(params, "last", hidden)
+    return linear(weights, "last", hidden)

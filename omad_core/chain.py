@@ -97,28 +97,31 @@ def _run(
     agents = obs.shape[1]
     steps = shape.features.shape[0]
     flat_noise = noise.flatten(1, 2)
-    eta = step_sizes(params, shape.denoising_steps, steps).flatten(0, 1)
-    scale = (2.0 * eta).sqrt()
-    pull = eta / _per_network(shape.sigma0, agents).square()
-    keep = 1.0 - pull
+    sigma0 = _per_network(shape.sigma0, agents)
+    # [steps, P * A, 1, U]
+    eta = step_sizes(params, shape.denoising_steps, steps).flatten(0, 1).transpose(0, 1).unsqueeze(2)
+    keep = 1.0 - eta / sigma0.square()
+    kick = (2.0 * eta).sqrt() * flat_noise[1 : steps + 1]
+    real = [_real(shape, k, agents) for k in range(steps)] if shape.ragged else None
     prepared = prepare(params, obs.flatten(0, 1), shape.features)
-    x = start = flat_noise[0] * _per_network(shape.sigma0, agents)
-    cost = torch.zeros_like(x)
-    for k in range(steps):
-        at = slice(k, k + 1)
-        f = drift(params, prepared, x, k)
-        step_noise = flat_noise[k + 1]
-        following = x * keep[:, at] + f * eta[:, at] + scale[:, at] * step_noise
-        added = _log_ratio(x, following, keep[:, at], eta[:, at], step_noise) if with_cost else None
-        if shape.ragged:
-            real = (shape.denoising_steps > k).repeat_interleave(agents)[:, None, None]
-            following = torch.where(real, following, x)
-            added = torch.where(real, added, 0.0) if added is not None else None
-        x = following
-        cost = cost + added if added is not None else cost
-    return x, cost, start
+    path = [flat_noise[0] * sigma0]
+    for k, (eta_k, keep_k, kick_k) in enumerate(zip(eta.unbind(), keep.unbind(), kick.unbind(), strict=True)):
+        x = path[-1]
+        following = torch.addcmul(torch.addcmul(kick_k, x, keep_k), drift(prepared, x, k), eta_k)
+        path.append(torch.where(real[k], following, x) if real else following)
+    cost = torch.zeros_like(path[0])
+    if with_cost:
+        added = _log_ratio(torch.stack(path), keep, eta, flat_noise[1 : steps + 1])
+        cost = (torch.where(torch.stack(real), added, 0.0) if real else added).sum(0)
+    return path[-1], cost, path[0]
 
 
-def _log_ratio(x: Tensor, following: Tensor, keep: Tensor, eta: Tensor, noise: Tensor) -> Tensor:
-    """log F_k - log B_k per dimension; the normalisers cancel."""
-    return (x - following * keep).square() / (4.0 * eta) - 0.5 * noise.square()
+def _real(shape: ChainShape, k: int, agents: int) -> Tensor:
+    """Whether step k belongs to each network's chain: [P * A, 1, 1]."""
+    return (shape.denoising_steps > k).repeat_interleave(agents)[:, None, None]
+
+
+def _log_ratio(path: Tensor, keep: Tensor, eta: Tensor, noise: Tensor) -> Tensor:
+    """log F_k - log B_k of every step and dimension, [steps, P * A, N, U]; the normalisers cancel."""
+    back = torch.addcmul(path[:-1], path[1:], keep, value=-1.0)
+    return back.square() / (4.0 * eta) - 0.5 * noise.square()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from omad_core.config import CriticConfig
-from omad_core.layers import Params, init_linear, linear, split
+from omad_core.layers import Params, flat, init_linear, linear, split
 from omad_core.renorm import Batch, init_renorm, normalise, renormalise
 
 
@@ -32,13 +32,14 @@ def joint_input(state: Tensor, action: Tensor, real_actions: Tensor) -> Tensor:
 def evaluate(params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Evaluation mode: inputs [P, N, S + d] -> atoms (or logits) [P, C, N, M]."""
     size = statistics["norm.0.mean"].shape[:2]
-    hidden = normalise(params, statistics, "norm.0", _to_networks(x, size[1]))
+    weights = flat(params)
+    hidden = normalise(weights, statistics, "norm.0", _to_networks(x, size[1]))
     layer = 1
-    while f"hidden.{layer}.weight" in params:
-        hidden = torch.relu(linear(params, f"hidden.{layer}", hidden))
-        hidden = normalise(params, statistics, f"norm.{layer}", hidden)
+    while f"hidden.{layer}.weight" in weights:
+        hidden = torch.relu(linear(weights, f"hidden.{layer}", hidden))
+        hidden = normalise(weights, statistics, f"norm.{layer}", hidden)
         layer += 1
-    return split(linear(params, "last", hidden), size)
+    return split(linear(weights, "last", hidden), size)
 
 
 def train(
@@ -46,14 +47,15 @@ def train(
 ) -> tuple[Tensor, dict[str, Batch]]:
     """Training mode: as `evaluate`, and the batch's statistics by layer. `warm` [P]: renorm corrects."""
     size = statistics["norm.0.mean"].shape[:2]
+    weights = flat(params)
     batches: dict[str, Batch] = {}
-    hidden, batches["norm.0"] = renormalise(params, statistics, "norm.0", _to_networks(x, size[1]), warm)
+    hidden, batches["norm.0"] = renormalise(weights, statistics, "norm.0", _to_networks(x, size[1]), warm)
     layer = 1
-    while f"hidden.{layer}.weight" in params:
-        hidden = torch.relu(linear(params, f"hidden.{layer}", hidden))
-        hidden, batches[f"norm.{layer}"] = renormalise(params, statistics, f"norm.{layer}", hidden, warm)
+    while f"hidden.{layer}.weight" in weights:
+        hidden = torch.relu(linear(weights, f"hidden.{layer}", hidden))
+        hidden, batches[f"norm.{layer}"] = renormalise(weights, statistics, f"norm.{layer}", hidden, warm)
         layer += 1
-    return split(linear(params, "last", hidden), size), batches
+    return split(linear(weights, "last", hidden), size), batches
 
 
 def _to_networks(x: Tensor, networks: int) -> Tensor:

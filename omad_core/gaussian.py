@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from omad_core.chain import LOG_2PI, Draw, log_one_minus_tanh2
 from omad_core.config import ActorConfig
-from omad_core.layers import Params, init_linear, linear, split
+from omad_core.layers import Params, flat, init_linear, linear, split
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
@@ -25,12 +25,12 @@ def init_gaussian(config: ActorConfig, agents: int, obs: int, act: int, gen: tor
 
 
 def _mean_and_log_std(params: Mapping[str, Tensor], obs: Tensor) -> tuple[Tensor, Tensor]:
-    hidden = obs.flatten(0, 1)
+    weights, hidden = flat(params), obs.flatten(0, 1)
     layer = 0
-    while f"hidden.{layer}.weight" in params:
-        hidden = functional.gelu(linear(params, f"hidden.{layer}", hidden), approximate="tanh")
+    while f"hidden.{layer}.weight" in weights:
+        hidden = functional.gelu(linear(weights, f"hidden.{layer}", hidden))
         layer += 1
-    mean, raw = split(linear(params, "last", hidden), obs.shape[:2]).chunk(2, dim=-1)
+    mean, raw = split(linear(weights, "last", hidden), obs.shape[:2]).chunk(2, dim=-1)
     return mean, LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1.0)
 
 

@@ -6,9 +6,13 @@ or C critics). Inputs and outputs are [P * G, N, width].
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+NARROW = 32
+"""A product of fewer columns is computed as its transpose, which is up to ten times faster on CPUs."""
 
 Params = dict[str, Tensor]
 """Name to tensor [P, G, ...]; one member's own parameters lack the axis P."""
@@ -23,10 +27,34 @@ def init_linear(
     return {f"{name}.weight": weight, f"{name}.bias": torch.zeros(networks, outputs, device=gen.device)}
 
 
-def linear(params: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    """[P * G, N, inputs] -> [P * G, N, outputs]."""
-    bias = params[f"{name}.bias"].flatten(0, 1).unsqueeze(1)
-    return torch.baddbmm(bias, x, params[f"{name}.weight"].flatten(0, 1))
+def flat(params: Mapping[str, Tensor]) -> Params:
+    """Parameters as `linear` takes them: weights [P * G, inputs, outputs], vectors [P * G, 1, width]."""
+    joined = {name: tensor.flatten(0, 1) for name, tensor in params.items()}
+    return {name: tensor.unsqueeze(1) if tensor.ndim == 2 else tensor for name, tensor in joined.items()}
+
+
+def linear(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+    """[P * G, N, inputs] -> [P * G, N, outputs], with weights as `flat` gives them."""
+    bias, weight = weights[f"{name}.bias"], weights[f"{name}.weight"]
+    if weight.shape[-1] < NARROW:
+        product: Tensor = _Narrow.apply(x, weight)  # type: ignore[no-untyped-call]
+        return product + bias
+    return torch.baddbmm(bias, x, weight)
+
+
+class _Narrow(torch.autograd.Function):
+    """x @ weight for a weight of few columns: what would have few columns is computed transposed."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.bmm(weight.mT.contiguous(), x.mT).mT.contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        dx = torch.bmm(grads[0], weight.mT.contiguous()) if ctx.needs_input_grad[0] else None
+        return dx, torch.bmm(grads[0].mT, x).mT if ctx.needs_input_grad[1] else None
 
 
 def split(x: Tensor, size: Sequence[int]) -> Tensor:

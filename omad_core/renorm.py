@@ -32,16 +32,18 @@ class Batch:
     var: Tensor
 
 
-def normalise(params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    """Evaluation mode: running statistics. x: [P * G, N, width]."""
+def normalise(
+    weights: Mapping[str, Tensor], statistics: Mapping[str, Tensor], name: str, x: Tensor
+) -> Tensor:
+    """Evaluation mode: running statistics. x: [P * G, N, width]; weights as `layers.flat` gives them."""
     mean, var = statistics[f"{name}.mean"].flatten(0, 1), statistics[f"{name}.var"].flatten(0, 1)
-    scale = params[f"{name}.scale"].flatten(0, 1) * torch.rsqrt(var + EPS)
-    shift = params[f"{name}.shift"].flatten(0, 1) - mean * scale
-    return torch.addcmul(shift.unsqueeze(1), x, scale.unsqueeze(1))
+    scale = weights[f"{name}.scale"] * torch.rsqrt(var + EPS).unsqueeze(1)
+    shift = weights[f"{name}.shift"] - mean.unsqueeze(1) * scale
+    return torch.addcmul(shift, x, scale)
 
 
 def renormalise(
-    params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], name: str, x: Tensor, warm: Tensor
+    weights: Mapping[str, Tensor], statistics: Mapping[str, Tensor], name: str, x: Tensor, warm: Tensor
 ) -> tuple[Tensor, Batch]:
     """Training mode: batch statistics, corrected towards the running ones where `warm` [P] is true.
 
@@ -57,7 +59,7 @@ def renormalise(
         warm.repeat_interleave(size[1])[:, None],
     )
     y: Tensor = _Renormalise.apply(  # type: ignore[no-untyped-call]
-        x, params[f"{name}.scale"].flatten(0, 1), params[f"{name}.shift"].flatten(0, 1), centred, var, r, d
+        x, weights[f"{name}.scale"].squeeze(1), weights[f"{name}.shift"].squeeze(1), centred, var, r, d
     )
     return y, Batch(split(mean, size), split(var, size))
 

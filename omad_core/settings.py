@@ -99,7 +99,9 @@ def _by_initials(name: str, names: list[str]) -> list[str]:
     group, _, short = name.rpartition(".")
     if len(short) < 2:
         return []
-    found = [n for n in names if "".join(word[0] for word in n.rpartition(".")[2].split("_") if word) == short]
+    found = [
+        n for n in names if "".join(word[0] for word in n.rpartition(".")[2].split("_") if word) == short
+    ]
     return sorted(found, key=lambda n: n.rpartition(".")[0] != group)
 
 
