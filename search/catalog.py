@@ -58,7 +58,7 @@ def find(task: str) -> Study:
     if task.endswith(".toml"):
         return _of_file(Path(task))
     if ":" in task:
-        return Study(task, re.sub(r"[^A-Za-z0-9._-]+", "-", task).strip("-._"), (_shipped(BASE),))
+        return Study(task, re.sub(r"[^A-Za-z0-9_-]+", "-", task).strip("-_"), (_shipped(BASE),))
     return Study(find_task(task).name, task, (_shipped(BASE), _shipped(task)))
 
 

@@ -164,9 +164,9 @@ def _check_document(document: Any) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):  # what MLflow allows in a model's name
         raise ConfigError(
-            f"{name!r} is no study name: use up to 100 letters, digits, '.', '_' or '-', "
+            f"{name!r} is no study name: use up to 100 letters, digits, '_' or '-', "
             "and begin with a letter or digit"
         )
 

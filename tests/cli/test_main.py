@@ -128,6 +128,18 @@ def test_the_unexpected_is_a_sentence_and_with_debug_a_traceback(
     assert "in broken" in text
 
 
+def test_passwords_in_foreign_errors_are_hidden(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no route to postgresql://me:secret@host/x")
+
+    monkeypatch.setattr("search.catalog.find", broken)
+    code, text = said(capsys, "run", "--task", "hopper")
+    assert code == 1
+    assert "postgresql://me:***@host/x" in text
+
+
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["--version"])

@@ -101,7 +101,7 @@ def test_the_profile_follows_the_machine_unless_it_is_given() -> None:
 
 def test_an_environment_of_ones_own_needs_no_file() -> None:
     spec = catalog.build(catalog.find("my_pkg.envs:make"), Given(), has_gpu=False)
-    assert (spec.task, spec.name) == ("my_pkg.envs:make", "my_pkg.envs-make")
+    assert (spec.task, spec.name) == ("my_pkg.envs:make", "my_pkg-envs-make")
 
 
 @pytest.mark.parametrize(

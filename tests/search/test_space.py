@@ -5,6 +5,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import BaseTrial, FixedTrial
 
 from omad_core.config import TrainConfig
@@ -109,6 +110,23 @@ def test_a_finished_trial_gives_its_configuration_back() -> None:
 
     study = run_trials(5, objective)
     assert [searched.sample(trial, base) for trial in study.trials] == configs
+
+
+def test_optuna_knows_scale_step_and_choices_of_every_parameter() -> None:
+    searched = space(
+        ("actor.learning_rate", {"low": 1e-5, "high": 1e-2, "log": True}),
+        ("batch_size", {"low": 2, "high": 512, "log": True}),
+        ("critic.quantiles", {"low": 8, "high": 32, "step": 8}),
+        ("entropy.mode", {"choices": ["learned", "fixed"]}),
+    )
+    trial = optuna.create_study().ask()
+    searched.sample(trial, TrainConfig())
+    assert trial.distributions == {
+        "actor.learning_rate": FloatDistribution(1e-5, 1e-2, log=True),
+        "batch_size": IntDistribution(2, 512, log=True),
+        "critic.quantiles": IntDistribution(8, 32, step=8),
+        "entropy.mode": CategoricalDistribution(("learned", "fixed")),
+    }
 
 
 def test_the_defaults_are_a_point_of_the_space() -> None:

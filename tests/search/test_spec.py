@@ -96,6 +96,7 @@ def test_the_defaults_can_be_enqueued_and_train_the_untuned_configuration(spec: 
     [
         ({"name": "../x"}, "is no study name"),
         ({"name": ""}, "is no study name"),
+        ({"name": "v1.2"}, "is no study name"),
         ({"seeds": 0}, "seeds = 0 is out of range"),
         ({"sampler": Component("tpee", {})}, "did you mean 'tpe'"),
     ],
