@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,7 @@ from omad_core.errors import CheckpointError
 from omad_core.state import MemberState
 from search.home import Home, lease_folder
 from search.lease import CheckpointRef, Lease
-from tracking.errors import TrackingError
+from tracking.errors import TrackingError, TrackingUnavailable
 from tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -31,11 +31,18 @@ class Loaded:
     curve: bytes
 
 
-def load_newest(lease: Lease, slot_folder: Path, home: Home, tracker: Tracker) -> Loaded | None:
-    """The newest checkpoint of a slot that can be read here and verified; says of each other why not."""
+def load_newest(
+    lease: Lease, slot_folder: Path, home: Home, tracker: Tracker, told: Callable[[], None] = lambda: None
+) -> Loaded | None:
+    """The newest checkpoint of a slot that can be read here and verified; says of each other why not.
+
+    Calls `told` with every file it gets. Raises TrackingUnavailable: waiting is better than going back.
+    """
     for ref in lease.checkpoints:
         try:
-            return _load(ref, slot_folder, home, lease.mlflow_run_id, tracker)
+            return _load(ref, slot_folder, home, tracker, told)
+        except TrackingUnavailable:
+            raise
         except (CheckpointError, TrackingError) as error:
             log.warning(
                 "slot %d: the checkpoint at step %d cannot be used: %s", lease.number, ref.step, error
@@ -45,7 +52,24 @@ def load_newest(lease: Lease, slot_folder: Path, home: Home, tracker: Tracker) -
     return None
 
 
-def _load(ref: CheckpointRef, slot_folder: Path, home: Home, run_id: str | None, tracker: Tracker) -> Loaded:
+def goes_back(lease: Lease, loaded: Loaded | None) -> bool:
+    """Whether the trial's run may show points past the checkpoint from which it has to go on."""
+    shown = max((ref.step for ref in lease.checkpoints if ref.uri is not None), default=0)
+    return (loaded.ref.step if loaded is not None else 0) < shown
+
+
+def address(run_id: str) -> str:
+    """Where the checkpoints of a run lie, for a checkpoint's `uri`."""
+    return f"runs:/{run_id}/{ARTIFACTS}"
+
+
+def _run_of(uri: str) -> str:
+    return uri.removeprefix("runs:/").partition("/")[0]
+
+
+def _load(
+    ref: CheckpointRef, slot_folder: Path, home: Home, tracker: Tracker, told: Callable[[], None]
+) -> Loaded:
     lease, _, name = ref.name.partition("/")
     root = slot_folder / lease
     try:
@@ -53,20 +77,23 @@ def _load(ref: CheckpointRef, slot_folder: Path, home: Home, run_id: str | None,
             raise CheckpointError(f"it lies on another machine ({ref.home})")
         states, extra = checkpoint.read(root, name, ref.digest)
     except CheckpointError as error:
-        if ref.uri is None or run_id is None:
+        if ref.uri is None:
             raise
         log.info("fetching the checkpoint at step %d from the tracking server (%s)", ref.step, error)
-        _fetch(ref, root, name, run_id, tracker)
+        _fetch(ref, root, name, _run_of(ref.uri), tracker, told)
         states, extra = checkpoint.read(root, name, ref.digest)
     return Loaded(ref, states, extra[CURVE])
 
 
-def _fetch(ref: CheckpointRef, root: Path, name: str, run_id: str, tracker: Tracker) -> None:
+def _fetch(
+    ref: CheckpointRef, root: Path, name: str, run_id: str, tracker: Tracker, told: Callable[[], None]
+) -> None:
     prefix = PurePosixPath(ARTIFACTS) / root.name
     tracker.download(run_id, str(prefix / name), root / name)
     for path, digest in checkpoint.open_manifest(root, name, ref.digest).files.items():
         if not checkpoint.intact(root / path, digest):
             tracker.download(run_id, str(prefix / path), root / path)
+            told()
 
 
 class Keeper:

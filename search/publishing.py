@@ -48,6 +48,7 @@ def publish(rooms: Rooms, lease: Lease, run_id: str, result: Result, slot_folder
 
     Returns the model's address, if the trial has one. Raises LeaseLost, TrackingUnavailable.
     """
+    patiently(lambda: slots.check(rooms.store, lease), rooms.patience_seconds)
     send_curve(result.spool, rooms.tracker, run_id, FOREVER)
     model_uri = _publish_model(rooms, lease, run_id, result)
     tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})

@@ -1,18 +1,18 @@
 """Recording: what of a trial goes to MLflow, as jobs of the sender; nothing here is waited for by training."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from search import slots
-from search.keeping import ARTIFACTS, Keeper
+from search.errors import LeaseLost
+from search.keeping import ARTIFACTS, Keeper, address
 from search.lease import CheckpointRef, Lease
 from search.ledger import Hold, Ledger
 from search.patience import PATIENCE_SECONDS, patiently
 from search.storage import Store
-from tracking.errors import TrackingError
+from tracking.errors import TrackingError, TrackingUnavailable
 from tracking.sender import Sender, send_curve
 from tracking.spool import Spool
 from tracking.system import SystemWatch
@@ -65,38 +65,67 @@ class Recording:
         self._parent, self._info = parent, info
         self._spool, self._keeper = spool, keeper
         self._run_id: str | None = None
-        self._key = f"trial of slot {hold.lease.number}"
+        self._abandoned: str | None = None
+        self.key = f"trial of slot {hold.lease.number}"
+
+    def begin_again(self, course: str) -> None:
+        """Give the trial a new run: the one it has shows points past the step from which it goes on."""
+        self._abandoned = self._hold.lease.mlflow_run_id
+        self._info = replace(self._info, course=course)
+        self._hold.lease = slots.unbind_run(self._rooms.store, self._hold.lease)
 
     def open(self) -> None:
         """Have the run opened soon."""
-        self._rooms.sender.submit(f"{self._key}: run", lambda: self._skip_if_lost(self.run_id))
+        self._submit("run", self._open)
+
+    def _open(self) -> None:
+        self.run_id()
+        if self._abandoned is not None:
+            self._rooms.tracker.discard_run(self._abandoned)
 
     def run_id(self) -> str:
-        """The run, opened if need be; for the sender's thread."""
+        """The run, opened if need be; for the sender's thread. Raises LeaseLost."""
         if self._run_id is None:
-            self._run_id = open_run(self._rooms, self._hold.lease, self._parent, self._info)
+            lease = self._hold.lease
+            patiently(partial(slots.check, self._rooms.store, lease), self._rooms.patience_seconds)
+            self._run_id = open_run(self._rooms, lease, self._parent, self._info)
             self._hold.lease = replace(self._hold.lease, mlflow_run_id=self._run_id)
         return self._run_id
 
-    def _skip_if_lost(self, job: Any) -> None:
+    def _submit(self, what: str, job: Callable[[], object]) -> None:
+        self._rooms.sender.submit(f"{self.key}: {what}", partial(self._while_held, job))
+
+    def _while_held(self, job: Callable[[], object]) -> None:
         """Run a job unless the slot is a successor's, whose run it then is."""
-        if self._hold.lost is None:
-            job()
+        try:
+            if self._hold.lost is None:
+                job()
+        except LeaseLost as error:
+            log.info("%s; its run is the successor's", error)
 
     def checkpointed(self, ref: CheckpointRef) -> None:
-        """A checkpoint is recorded on the slot: send the curve up to it, and the checkpoint itself."""
-        self._rooms.sender.submit(
-            f"{self._key}: checkpoint", partial(self._skip_if_lost, partial(self._send, ref))
-        )
+        """A checkpoint is recorded on the slot: store it in the run, then send the curve up to it."""
+        self._submit("checkpoint", partial(self._upload, ref))
 
-    def _send(self, ref: CheckpointRef) -> None:
+    def _upload(self, ref: CheckpointRef) -> None:
         run_id = self.run_id()
-        send_curve(self._spool, self._rooms.tracker, run_id, ref.step)
-        if self._keeper.upload(ref, self._hold.lease, run_id, self._rooms.tracker):
-            uploaded = replace(ref, uri=f"runs:/{run_id}/{ARTIFACTS}")
-            self._rooms.ledger.submit(
-                self._hold, lambda lease: slots.record_checkpoint(self._rooms.store, lease, uploaded)
-            )
+        if not self._keeper.upload(ref, self._hold.lease, run_id, self._rooms.tracker):
+            return  # a newer one has taken its place, and has a job of its own
+        uploaded = replace(ref, uri=address(run_id))
+
+        def record(lease: Lease) -> Lease:
+            recorded = slots.record_checkpoint(self._rooms.store, lease, uploaded)
+            self._submit("curve", partial(self._send_curve, ref.step))
+            return recorded
+
+        self._rooms.ledger.submit(self._hold, record)
+
+    def _send_curve(self, step: int) -> None:
+        """Only now: whoever takes over can go on from here, so that no point is ever measured twice."""
+        send_curve(self._spool, self._rooms.tracker, self.run_id(), step)
+        if self._abandoned is not None:
+            self._rooms.tracker.delete(self._abandoned, ARTIFACTS)
+            self._abandoned = None
 
 
 def end_run(tracker: Tracker, run_id: str, lease: Lease, tags: Mapping[str, str]) -> None:
@@ -106,5 +135,7 @@ def end_run(tracker: Tracker, run_id: str, lease: Lease, tags: Mapping[str, str]
     tracker.set_tags(run_id, {"omad.outcome": outcome, **tags})
     try:
         tracker.delete(run_id, ARTIFACTS)
+    except TrackingUnavailable:
+        raise
     except TrackingError as error:
         log.warning("the checkpoints of run %s could not be deleted: %s", run_id, error)

@@ -72,9 +72,18 @@ def _kept(known: Sequence[CheckpointRef], new: CheckpointRef, keep: int) -> tupl
     if any(_same(ref, new) for ref in known):
         course = [new if _same(ref, new) else ref for ref in known]
     else:
-        course = [new, *(ref for ref in known if ref.step < new.step)]
+        mine = _writer(new)
+        others = [
+            ref for ref in known if ref.step < new.step or (_writer(ref) == mine and ref.step > new.step)
+        ]
+        course = sorted([new, *others], key=lambda ref: -ref.step)
     uploaded = [ref for ref in course if ref.uri is not None][:keep]
     return tuple(ref for n, ref in enumerate(course) if n < keep or ref in uploaded)
+
+
+def _writer(ref: CheckpointRef) -> str:
+    """The lease that wrote it: an upload that is late must not undo what the same worker recorded since."""
+    return ref.name.partition("/")[0]
 
 
 def _same(one: CheckpointRef, other: CheckpointRef) -> bool:
@@ -112,6 +121,13 @@ def bind_run(store: Store, lease: Lease, run_id: str) -> Lease:
         )
         winner = connection.scalar(_row_query(lease).with_only_columns(Slot.mlflow_run_id))
     return dataclasses.replace(lease, mlflow_run_id=winner)
+
+
+def unbind_run(store: Store, lease: Lease) -> Lease:
+    """Have the slot get another MLflow run. Raises LeaseLost."""
+    with store.write() as connection:
+        _write(connection, lease, UNDER_LEASE, {"mlflow_run_id": None})
+    return dataclasses.replace(lease, mlflow_run_id=None)
 
 
 def finish(

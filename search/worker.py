@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
-from optuna.trial import FixedTrial, Trial
+from optuna.trial import FixedTrial, FrozenTrial, Trial
 
 from omad_core import settings
 from omad_core.config import TrainConfig, structure
@@ -27,7 +27,8 @@ from search.claim import claim, claim_unpublished, wanted
 from search.course import Course, best_seed, save_model
 from search.errors import LeaseLost, StorageUnavailable, TrialEnded
 from search.home import Home, lease_folder
-from search.keeping import Keeper, load_newest
+from search.keeping import Keeper, Loaded, goes_back, load_newest
+from search.keys import COURSE
 from search.lease import Lease
 from search.ledger import Hold, Ledger, check_alive
 from search.overview import parent_info
@@ -40,7 +41,7 @@ from search.spec import StudySpec
 from search.storage import Store
 from search.study import StudyHandle, optuna_study
 from search.syncing import sync_runs
-from tracking.errors import TrackingError
+from tracking.errors import TrackingError, TrackingUnavailable
 from tracking.provenance import provenance, source_tags
 from tracking.sender import Sender
 from tracking.spool import Spool
@@ -55,7 +56,15 @@ GRACE_SECONDS = 30.0
 GRACE_SHARE = 0.8
 """Of it, what checkpoints and releases may take; the rest is for the process to end."""
 
+PUT_OFF_SECONDS = 10.0
+"""Pause before a trial is tried again whose checkpoint could not be fetched."""
+
 T = TypeVar("T")
+
+
+def course_name(trial: int, restarted: int | None) -> str:
+    """Names a trial's run among those of its slot: retried and restarted ones get new runs."""
+    return str(trial) if restarted is None else f"{trial}-{restarted}"
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class Worker:
         self._facts = provenance()
         self._parent = parent_info(self._spec, handle, store.address)
         self._given_up: set[int] = set()
+        self._later: dict[int, float] = {}
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Write checkpoints, release what is held and return from `run`; safe in a signal handler.
@@ -197,14 +207,15 @@ class Worker:
             self._admit(course)
 
     def _claim(self) -> Lease | None:
-        spec = self._spec
+        spec, now = self._spec, time.monotonic()
+        self._later = {number: then for number, then in self._later.items() if then > now}
         return claim(
             self._store,
             self._handle.study_id,
             self._owner,
             spec.lease_seconds,
             spec.max_attempts,
-            self._given_up,
+            list(self._later),
         )
 
     def _begin(self, lease: Lease) -> None:
@@ -225,7 +236,7 @@ class Worker:
         folder = self._folder(lease)
         keeper = Keeper(folder, lease.token, self._place.home)
         spool = Spool(folder / lease_folder(lease.token))
-        info = self._run_info(lease.number, trial.number, trial.params, configs[0], lease.attempt)
+        info = self._run_info(lease, trial, configs[0])
         recording = Recording(self._rooms, hold, self._parent, info, spool, keeper)
         return Course(self._rooms, self._spec, hold, trial, configs, spool, keeper, recording)
 
@@ -238,29 +249,29 @@ class Worker:
     def _optuna(self, slot: int) -> optuna.Study:
         spec = self._spec
         sampler = build_sampler(spec.sampler, spec.seed, slot, spec.space.paths)
-        return optuna_study(self._store, self._handle, sampler, build_pruner(spec.pruner, spec.config))
+        pruner = build_pruner(spec.pruner, spec.config)
+        return self._patiently(lambda: optuna_study(self._store, self._handle, sampler, pruner))
 
     def _folder(self, lease: Lease) -> Path:
         return self._place.home.slot(self._spec.name, self._handle.uid, lease.number)
 
-    def _run_info(
-        self, slot: int, trial: int, params: Mapping[str, Any], config: TrainConfig, attempt: int
-    ) -> RunInfo:
+    def _run_info(self, lease: Lease, trial: Trial | FrozenTrial, config: TrainConfig) -> RunInfo:
         tags = {
             "omad.task": self._spec.task,
-            "omad.trial": str(trial),
+            "omad.trial": str(trial.number),
             "omad.profile": self._spec.profile,
             "omad.worker": self._owner,
             "omad.device": self._place.device,
-            "omad.attempt": str(attempt),
+            "omad.attempt": str(lease.attempt),
             "omad.seeds": " ".join(map(str, self._spec.training_seeds)),
         }
         return RunInfo(
-            name=f"trial {trial}",
+            name=f"trial {trial.number}",
             study=self._spec.name,
             study_id=self._handle.uid,
-            slot=slot,
-            params=params,
+            slot=lease.number,
+            course=course_name(trial.number, trial.user_attrs.get(COURSE)),
+            params=trial.params,
             tags=tags | source_tags(self._facts),
             documents={"config.json": settings.to_dict(config), "provenance.json": self._facts},
         )
@@ -273,13 +284,22 @@ class Worker:
         try:
             population = self._population_for(course.configs[0])
             lease = course.hold.lease
-            loaded = load_newest(lease, self._folder(lease), self._place.home, self._rooms.tracker)
+            loaded = self._load(course.hold)
+            if goes_back(lease, loaded):
+                self._begin_again(course, loaded.ref.step if loaded else 0)
             facts = (
                 {"device": self._place.device, "host": socket.gethostname()}
                 | identity()
                 | {"token": lease.token}
             )
             course.begin(population, loaded, facts | {"trial": course.trial.number})
+        except LeaseLost as error:
+            log.info("%s", error)
+            self._drop(course)
+            return
+        except TrackingUnavailable as error:
+            self._put_off(course, error)
+            return
         except OmadError as error:
             log.exception("trial %d cannot begin", course.trial.number)
             self._fail(course, str(error))
@@ -287,6 +307,32 @@ class Worker:
         course.recording.open()
         self._courses.append(course)
         log.info("trial %d (slot %d) from step %d", course.trial.number, lease.number, course.steps)
+
+    def _put_off(self, course: Course, error: TrackingUnavailable) -> None:
+        """Its checkpoint lies on a server that is away: leave it to others, and to later."""
+        lease = course.hold.lease
+        log.warning("trial %d waits for its checkpoint: %s", course.trial.number, error)
+        self._later[lease.number] = time.monotonic() + PUT_OFF_SECONDS
+        self._give_back(lease)
+        self._drop(course)
+
+    def _load(self, hold: Hold) -> Loaded | None:
+        """The newest checkpoint that can be had; fetching it keeps the lease."""
+        folder = self._folder(hold.lease)
+        told = partial(self._rooms.ledger.tell, hold)
+        return load_newest(hold.lease, folder, self._place.home, self._rooms.tracker, told)
+
+    def _begin_again(self, course: Course, step: int) -> None:
+        """The trial goes back behind what its run shows: it gets a new run, so that no point is there twice."""
+        number, token = course.trial.number, course.hold.lease.token
+        log.warning("trial %d goes back to step %d and gets a new run in MLflow", number, step)
+
+        def write() -> None:
+            with self._store.guard():
+                course.trial.set_user_attr(COURSE, token)
+            course.recording.begin_again(course_name(number, token))
+
+        self._patiently(write)
 
     def _population_for(self, config: TrainConfig) -> Population:
         """The running program where the trial fits into it, else a new one."""
@@ -392,7 +438,8 @@ class Worker:
                     log.warning("%s; its successor publishes trial %d", error, result.number)
             self._rooms.ledger.drop(hold)
 
-        self._rooms.sender.submit(f"trial of slot {hold.lease.number}: publish", job)
+        # In the place of a checkpoint that still waits there: it would come back after its deletion.
+        self._rooms.sender.submit(f"trial of slot {hold.lease.number}: checkpoint", job)
 
     def _fail_all(self, reason: str) -> None:
         for course in list(self._courses):
@@ -505,14 +552,23 @@ class Worker:
         spec, folder = self._spec, self._folder(lease)
         with self._store.guard():
             config = spec.space.sample(FixedTrial(trial.params), spec.config)
-        info = self._run_info(lease.number, trial.number, trial.params, config, lease.attempt)
+        info = self._run_info(lease, trial, config)
         hold = self._rooms.ledger.hold(lease)
         try:
             run_id = open_run(self._rooms, lease, self._parent, info)
             hold.lease = replace(lease, mlflow_run_id=run_id)
-            loaded = load_newest(hold.lease, folder, self._place.home, self._rooms.tracker)
+            loaded = self._load(hold)
         except TrackingError as error:
             log.warning("trial %d cannot be published yet: %s", trial.number, error)
+            self._rooms.ledger.drop(hold)
+            return
+        newest = lease.checkpoints[0] if lease.checkpoints else None
+        if lease.outcome == "complete" and (loaded is None or loaded.ref != newest):
+            log.warning(
+                "trial %d is complete; only the machine that has its last checkpoint can publish it",
+                trial.number,
+            )
+            self._give_back(hold.lease)
             self._rooms.ledger.drop(hold)
             return
         spool = Spool(folder / lease_folder(lease.token))

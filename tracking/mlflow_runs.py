@@ -15,6 +15,7 @@ from tracking.tracker import RunInfo, RunStatus
 STUDY_TAG = "omad.study"
 STUDY_ID_TAG = "omad.study_id"
 SLOT_TAG = "omad.slot"
+COURSE_TAG = "omad.course"
 ROLE_TAG = "omad.role"
 NOTE_TAG = "mlflow.note.content"
 """What the run's page shows as its description."""
@@ -96,6 +97,8 @@ def _identity(info: RunInfo) -> dict[str, str]:
         tags[STUDY_ID_TAG] = info.study_id
     if info.slot is not None:
         tags[SLOT_TAG] = str(info.slot)
+    if info.course:
+        tags[COURSE_TAG] = info.course
     return tags
 
 

@@ -22,6 +22,8 @@ class RunInfo:
     """What tells this study from an earlier one of the same name, whose storage was deleted; may be empty."""
     slot: int | None = None
     """Slot number of a trial; None for the study's parent run."""
+    course: str = ""
+    """What tells this run of the slot from earlier ones: another trial, or one that had to go back."""
     parent_run_id: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     """Sampled parameters of a trial, as sampled."""
