@@ -35,3 +35,7 @@ class TrialEnded(SearchError):
 
 class Duplicate(SearchError):
     """A row with this key exists already; whoever expects that reads it and goes on."""
+
+
+class CannotDraw(SearchError):
+    """This machine cannot draw this task; everything else goes on."""

@@ -10,6 +10,8 @@ from typing import Any
 from omad_core.assessment import Assessment, assess, assess_random
 from omad_core.policy import Policy
 from omad_core.statistics import summarise
+from search.picturing import keep_pictures
+from search.report_text import markdown
 from search.spec import StudySpec
 from search.view import ReportView, Returns, StudyView, TrialView
 from tracking.errors import TrackingError
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 FINAL_SEED = 1_000_003
 """Seed of the final episodes; training seeds are study seed * 1000 + n, and draw from other streams."""
 REPORT = "report.json"
+READABLE = "report.md"
 
 
 def model_of(trial: TrialView | None, tracker: Tracker, folder: Path) -> Policy | None:
@@ -64,9 +67,11 @@ def store(seen: ReportView, tracker: Tracker, run_id: str) -> None:
         },
     }
     with tempfile.TemporaryDirectory() as temporary:
-        file = Path(temporary) / REPORT
+        file, text = Path(temporary) / REPORT, Path(temporary) / READABLE
         file.write_text(json.dumps(document, indent=1))
-        tracker.upload(run_id, {REPORT: file})
+        text.write_text(markdown(seen))
+        tracker.upload(run_id, {REPORT: file, READABLE: text})
+    keep_pictures(seen.study, tracker, run_id)
     tags = {"omad.best_trial": str(best.number)} if best else {}
     if seen.best is not None:
         tags["omad.best_return"] = f"{seen.best.mean:.1f} [{seen.best.low:.1f}, {seen.best.high:.1f}]"

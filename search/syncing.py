@@ -57,10 +57,13 @@ def _slots(store: Store, handle: StudyHandle) -> Mapping[int, SlotRow]:
 
 
 def _send(slot: SlotRow, handle: StudyHandle, tracker: Tracker, home: Home) -> int:
-    """Send the curve of a half-trained trial up to its newest checkpoint, if that was written here."""
-    if slot.mlflow_run_id is None or not slot.checkpoints or slot.checkpoints[0].home != home.name:
+    """Send the curve of a half-trained trial, if it lies here, up to the newest checkpoint that others can read.
+
+    What is past that may be measured again, elsewhere and at other times.
+    """
+    newest = next((ref for ref in slot.checkpoints if ref.uri is not None), None)
+    if slot.mlflow_run_id is None or newest is None or newest.home != home.name:
         return 0
-    newest = slot.checkpoints[0]
     lease, _, _ = newest.name.partition("/")
     spool = Spool(home.slot(handle.name, handle.uid, slot.number) / lease)
     return send_curve(spool, tracker, slot.mlflow_run_id, newest.step)

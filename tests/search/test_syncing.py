@@ -103,8 +103,10 @@ def test_a_curve_left_here_is_sent_up_to_its_checkpoint_and_once(scene: Scene) -
     lease = scene.begin()
     spool = Spool(scene.home.slot("hopper", scene.handle.uid, lease.number) / "lease-00001")
     spool.append([Row(step, 1_000 + step, {"train/alpha": 1.0}) for step in range(10, 60, 10)])
-    ref = CheckpointRef(30, "lease-00001/checkpoint-30.json", "0", scene.home.name)
-    slots.record_checkpoint(scene.store, lease, ref)
+    name = "lease-00001/checkpoint-{}.json"
+    for step, uri in ((30, "runs:/run/checkpoints"), (40, None)):
+        ref = CheckpointRef(step, name.format(step), "0", scene.home.name, uri)
+        lease = slots.record_checkpoint(scene.store, lease, ref)
     assert scene.sync().rows == 0, "its worker sends it"
     slots.release(scene.store, lease)
     assert [scene.sync().rows for _ in range(2)] == [3, 0]
