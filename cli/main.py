@@ -11,6 +11,7 @@ from cli.best import best
 from cli.doctor import doctor
 from cli.errors import guarded
 from cli.evaluate import evaluate
+from cli.results import results
 from cli.run import run
 from cli.status import status
 from cli.steering import extend, pause, resume, retry, stop
@@ -31,7 +32,8 @@ app = typer.Typer(
 )
 LOOKING = (status, trials, best, evaluate, ui, studies, tasks)
 STEERING = (worker, sync, pause, resume, stop, extend, retry)
-for command in (run, train, *LOOKING, *STEERING, doctor):
+MEASURING = (results,)
+for command in (run, train, *LOOKING, *STEERING, *MEASURING, doctor):
     app.command()(command)
 
 
