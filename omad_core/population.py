@@ -114,7 +114,7 @@ class Population:
         deadline = time.monotonic() + self._slice_seconds
         going = True
         while going:
-            self._seat_waiting()
+            events += self._seat_waiting()
             made = self._work(deadline)
             going = made is not None and time.monotonic() < deadline
             events += made or []
@@ -122,8 +122,8 @@ class Population:
 
     def _work(self, deadline: float) -> list[Event] | None:
         """One step of what is to be done: evaluate, or train; None where there is nothing."""
-        if self._evaluation is None:
-            self._begin_evaluation()
+        if self._evaluation is None and (lost := self._begin_evaluation()):
+            return lost
         if self._evaluation is not None:
             return self._evaluate(deadline)
         training = self._in_phase(Phase.TRAINING)
@@ -140,7 +140,9 @@ class Population:
     def _in_phase(self, phase: Phase) -> list[Member]:
         return sorted((m for m in self._seated() if m.phase is phase), key=lambda m: m.place)
 
-    def _seat_waiting(self) -> None:
+    def _seat_waiting(self) -> list[Event]:
+        """Let members begin whose time has come; those that had ended say so again."""
+        ended: list[Event] = []
         for member, state in list(self._waiting):
             delay = member.config.policy_delay
             if not self._in_phase(Phase.TRAINING) + self._in_phase(Phase.EVALUATING):
@@ -148,6 +150,13 @@ class Population:
             if (self._tick - member.ticks) % delay == 0:
                 self._waiting = [(m, s) for m, s in self._waiting if m is not member]
                 self._seat(member, state)
+                if member.phase is Phase.FINISHED:
+                    ended.append(Finished(member.id, member.env_steps))
+                elif member.phase is Phase.DIVERGED:
+                    ended.append(
+                        Diverged(member.id, member.env_steps, "it had diverged before its checkpoint")
+                    )
+        return ended
 
     def _seat(self, member: Member, state: MemberState | None) -> None:
         place, config = member.place, member.config
@@ -257,15 +266,23 @@ class Population:
             events.append(Warned(member.id, member.env_steps, text))
         return events
 
-    def _begin_evaluation(self) -> None:
+    def _begin_evaluation(self) -> list[Event]:
+        """Start evaluating whoever is due; weights that are not finite are no policy to evaluate."""
         due = [m for m in self._in_phase(Phase.TRAINING) if m.due_for_evaluation()]
         if not due:
-            return
+            return []
+        finite = self._learner.finite()
+        lost: list[Event] = [
+            self._diverge(m, "its weights are not finite") for m in due if not finite[m.place]
+        ]
+        due = [m for m in due if finite[m.place]]
         for member in due:
             member.phase = Phase.EVALUATING
         subjects = [Subject(m.place, m.config, m.vector_steps) for m in due]
         noise = self._noise[Stream.EVALUATE]
-        self._evaluation = (Evaluation(self._evaluation_env, self._learner, noise, subjects), due)
+        if due:
+            self._evaluation = (Evaluation(self._evaluation_env, self._learner, noise, subjects), due)
+        return lost
 
     def _evaluate(self, deadline: float) -> list[Event]:
         """Some steps of the running evaluation; its results when it is done."""
@@ -334,6 +351,11 @@ class Population:
             records=records,
             replay=self._replay.rows(found.place, stored),
         )
+
+    def between_evaluations(self, member: MemberId) -> bool:
+        """Whether all evaluations up to the member's step have been told: none is running, none is due."""
+        found = self._find(member)
+        return found.phase is not Phase.EVALUATING and not found.due_for_evaluation()
 
     def policy(self, member: MemberId) -> Policy:
         """The member's current policy, to keep: a copy."""

@@ -134,6 +134,61 @@ def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_e
     population.close()
 
 
+@pytest.mark.parametrize("head", ["quantile", "categorical"])
+def test_weights_lost_in_the_last_update_are_no_result(small, run_to_end, head):
+    config = small(env_steps=40, critic__head=head)
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    advance_to(population, member, 38)
+    learn = population._learner.update_critic
+
+    def break_down(*given):
+        learn(*given)
+        with torch.no_grad():
+            population._learner.actor["last.bias"].fill_(torch.nan)
+
+    population._learner.update_critic = break_down
+    events = run_to_end(population, {member})
+    assert not [e for e in events if isinstance(e, Evaluated | Finished)]
+    population.close()
+
+
+def test_nan_in_a_categorical_critic_ends_the_member_and_raises_nothing(small, run_to_end):
+    config = small(critic__head="categorical")
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    advance_to(population, member, 30)
+    with torch.no_grad():
+        population._learner.critic["last.bias"].fill_(torch.nan)
+    assert type(run_to_end(population, {member})[-1]).__name__ == "Diverged"
+    population.close()
+
+
+def test_a_member_that_had_finished_says_so_again_where_it_is_taken_up(small, run_to_end):
+    first = Population(small(), slice_seconds=0)
+    member = first.admit(small())
+    run_to_end(first, {member})
+    state = first.snapshot(member)
+    first.close()
+    second = Population(small(), slice_seconds=0)
+    member = second.admit(small(), state)
+    assert Finished(member, 60) in second.advance()
+    second.close()
+
+
+def test_between_evaluations_nothing_is_running_or_due(small):
+    population = Population(small(), slice_seconds=0)
+    member = population.admit(small())
+    advance_to(population, member, 38)
+    assert population.between_evaluations(member)
+    advance_to(population, member, 40)
+    assert not population.between_evaluations(member)
+    while not population.between_evaluations(member):
+        population.advance()
+    assert len(population.snapshot(member).records["evaluations"]) == 1
+    population.close()
+
+
 def test_members_of_another_structure_are_refused_by_name(small):
     population = Population(small(), slice_seconds=0)
     with pytest.raises(ConfigError, match="batch_size = 8"):
