@@ -26,6 +26,12 @@ def evaluate(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Decides the episodes; the same for all models.")
     ] = 0,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            "--video", metavar="FILE", help="Film of the first seconds of an episode: .gif or .mp4."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Play whole episodes with a model: mean, interquartile mean, 95 % interval."""
@@ -33,6 +39,8 @@ def evaluate(
     from omad_core.statistics import summarise
 
     policy = _load(model, tracking)
+    if video is not None:
+        _film(policy, video, seed, deterministic)
     assessment = assess(policy, episodes, seed, deterministic)
     summary = summarise(assessment.returns)
     if json:
@@ -40,9 +48,11 @@ def evaluate(
             "model": model,
             "task": policy.spec.name,
             "environment": policy.spec.env_id,
+            "agent_obsk": policy.env.agent_obsk,
             "versions": policy.spec.versions,
             "deterministic": deterministic,
             "seed": seed,
+            "video": str(video) if video else None,
             "summary": summary,
             "returns": assessment.returns,
             "lengths": assessment.lengths,
@@ -58,6 +68,17 @@ def evaluate(
     say(f"interquartile mean   {words.score(summary.iqm)}")
     say(f"mean episode length  {mean_length:,.1f}")
     say(f"measured with        {versions}")
+    if video is not None:
+        say(f"film                 {video}")
+
+
+def _film(policy: "Policy", video: Path, seed: int, deterministic: bool) -> None:
+    """Have an episode drawn. Raises CannotDraw."""
+    from search.film import film
+
+    with tempfile.TemporaryDirectory(prefix="omad-film-") as folder:
+        policy.save(folder)
+        film(Path(folder), video, seed, deterministic)
 
 
 def _load(model: str, tracking: str | None) -> "Policy":

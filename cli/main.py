@@ -11,8 +11,10 @@ from cli.best import best
 from cli.doctor import doctor
 from cli.errors import guarded
 from cli.evaluate import evaluate
+from cli.export import export
 from cli.results import results
 from cli.run import run
+from cli.server import server
 from cli.status import status
 from cli.steering import extend, pause, resume, retry, stop
 from cli.studies import studies
@@ -30,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-LOOKING = (status, trials, best, evaluate, ui, studies, tasks)
-STEERING = (worker, sync, pause, resume, stop, extend, retry)
+LOOKING = (status, trials, best, evaluate, export, ui, studies, tasks)
+STEERING = (worker, server, sync, pause, resume, stop, extend, retry)
 MEASURING = (results,)
 for command in (run, train, *LOOKING, *STEERING, *MEASURING, doctor):
     app.command()(command)

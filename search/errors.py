@@ -39,3 +39,7 @@ class Duplicate(SearchError):
 
 class CannotDraw(SearchError):
     """This machine cannot draw this task; everything else goes on."""
+
+
+class ExportRefused(SearchError):
+    """A policy cannot be written there, or not in that form."""

@@ -191,3 +191,11 @@ def test_doctor_says_what_cannot_be_reached(run: Run, capsys: pytest.CaptureFixt
     assert not findings["storage"]["good"]
     assert findings["tracking"]["good"]
     assert "secret" not in said.out + said.err
+
+
+def test_export_names_what_is_missing(run: Run, study: None, tmp_path: Path) -> None:
+    assert "study hopper has no trial 77; `omad-search trials hopper` lists them" in run(
+        "export", "hopper", "--trial", "77", "--to", str(tmp_path / "home"), code=2
+    )
+    assert "and has no model" in run("export", "hopper", "--to", str(tmp_path / "home"), code=2)
+    assert not (tmp_path / "home").exists()

@@ -15,6 +15,9 @@ import optuna
 import pytest
 import sqlalchemy
 
+from omad_core.population import Population
+from search import catalog
+from search.given import Given
 from search.storage import Store, open_storage
 from search.study import StudyHandle, create_study
 
@@ -141,3 +144,20 @@ def store(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> Iter
 def handle(store: Store) -> StudyHandle:
     """A new study of four slots in it."""
     return create_study(store, f"hopper-{next(NAMES)}", trials=4, spec='{"task": "hopper"}')
+
+
+@pytest.fixture(scope="session")
+def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes the folder of an untrained policy of a task."""
+
+    def make(task: str) -> Path:
+        folder = tmp_path_factory.mktemp(task)
+        config = catalog.build(catalog.find(task), Given(profile="smoke"), has_gpu=False).config
+        population = Population(config, 1, "cpu")
+        member = population.admit(config)
+        population.advance()
+        population.policy(member).save(folder)
+        population.close()
+        return folder
+
+    return make

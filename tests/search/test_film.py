@@ -8,30 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omad_core.population import Population
-from search import catalog, picturing
+from search import picturing
 from search.errors import CannotDraw
 from search.film import film
-from search.given import Given
 from search.view import StudyView, TrialView
 from tracking.null import NullTracker
-
-
-@pytest.fixture(scope="module")
-def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Makes the folder of an untrained policy of a task."""
-
-    def make(task: str) -> Path:
-        folder = tmp_path_factory.mktemp(task)
-        spec = catalog.build(catalog.find(task), Given(profile="smoke"), has_gpu=False)
-        population = Population(spec.config, 1, "cpu")
-        member = population.admit(spec.config)
-        population.advance()
-        population.policy(member).save(folder)
-        population.close()
-        return folder
-
-    return make
 
 
 @pytest.mark.parametrize("task", ["hopper", "simple_spread_n3"])

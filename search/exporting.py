@@ -1,0 +1,95 @@
+"""Exporting: a trial's policy as files that need nothing of this project's search or tracking."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from omad_core.policy import Policy
+from search.errors import ExportRefused
+
+SCRIPT = "policy.torchscript"
+ABOUT = "about.json"
+TRACED_ROWS, CHECKED_ROWS = 2, 5
+TOLERANCE = 1e-4
+
+
+class Deterministic(nn.Module):
+    """Joint actions [n, sum of d_i] for joint observations [n, sum of O_i], without the chain's noise."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self._policy, spec = policy, policy.spec
+        self._low = [torch.tensor(low, dtype=torch.float32) for low in spec.action_low]
+        self._high = [torch.tensor(high, dtype=torch.float32) for high in spec.action_high]
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Agents side by side, in the environment's units."""
+        spec = self._policy.spec
+        parts = torch.split(obs, list(spec.obs_dims), dim=1)
+        seen = torch.stack([nn.functional.pad(p, (0, spec.obs_width - p.shape[1])) for p in parts])[None]
+        noise = seen.new_zeros(self._policy.noises, 1, spec.num_agents, obs.shape[0], spec.action_width)
+        squashed = self._policy.squashed(seen, noise)[0]
+        scaled = [
+            low + (squashed[agent, :, :width] + 1.0) * 0.5 * (high - low)
+            for agent, (width, low, high) in enumerate(
+                zip(spec.action_dims, self._low, self._high, strict=True)
+            )
+        ]
+        return torch.cat(scaled, dim=1)
+
+
+def export(policy: Policy, folder: Path) -> list[Path]:
+    """Write the policy folder, its deterministic form in TorchScript, and what they are. Raises ExportRefused."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ExportRefused(f"{folder} exists already and is not empty; name another folder with --to")
+    try:
+        policy.save(folder)
+        _script(policy).save(str(folder / SCRIPT))
+        (folder / ABOUT).write_text(json.dumps(about(policy), indent=2))
+    except OSError as error:
+        raise ExportRefused(f"{folder} cannot be written: {error.strerror or error}") from error
+    return sorted(folder.iterdir())
+
+
+def about(policy: Policy) -> dict[str, object]:
+    """What somebody needs to know to use the files, where the order of the columns matters."""
+    spec = policy.spec
+    return {
+        "task": spec.name,
+        "environment": spec.env_id,
+        "versions": spec.versions,
+        "agents": [
+            {"name": name, "observation_width": obs, "action_width": action, "low": low, "high": high}
+            for name, obs, action, low, high in zip(
+                spec.agents, spec.obs_dims, spec.action_dims, spec.action_low, spec.action_high, strict=True
+            )
+        ],
+        "notes": policy.notes,
+        "files": {
+            "policy.safetensors": "weights, one stack for all agents",
+            "policy.json": "shapes, settings of the actor and the digest of the weights",
+            SCRIPT: "float32 [n, sum of observation widths] -> float32 [n, sum of action widths], without noise",
+        },
+    }
+
+
+def _script(policy: Policy) -> torch.jit.ScriptModule:
+    """The traced policy, checked against the policy itself on another number of rows. Raises ExportRefused."""
+    width = sum(policy.spec.obs_dims)
+    draw = torch.Generator().manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer tells of constants, and that it has a successor
+        traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+            Deterministic(policy), torch.randn(TRACED_ROWS, width, generator=draw)
+        )
+    obs = torch.randn(CHECKED_ROWS, width, generator=draw)
+    expected = policy.act_joint(obs.numpy(), deterministic=True)
+    if not np.allclose(traced(obs).numpy(), expected, atol=TOLERANCE):
+        raise ExportRefused(
+            "the policy in TorchScript answers otherwise than the policy itself; nothing is kept"
+        )
+    return traced
