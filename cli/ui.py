@@ -47,7 +47,7 @@ def ui(
         except KeyboardInterrupt:
             pass
         finally:
-            _stop(server)
+            end(server)
 
 
 def _check_file(path: Path | None, tracking: str | None) -> None:
@@ -102,23 +102,30 @@ def _start(address: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]"
     )
 
 
-def _wait_until_it_answers(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
-    from tracking.errors import TrackingUnavailable
-
+def answers(server: "subprocess.Popen[bytes]", host: str, port: int) -> bool:
+    """Wait until it answers; False where it has ended or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+            urllib.request.urlopen(f"http://{host}:{port}/health", timeout=2).close()
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
         else:
-            return
+            return True
+    return False
+
+
+def _wait_until_it_answers(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+    from tracking.errors import TrackingUnavailable
+
+    if answers(server, "127.0.0.1", port):
+        return
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
     raise TrackingUnavailable(f"the MLflow UI did not start: {lines[-1] if lines else 'it says nothing'}")
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
+def end(server: "subprocess.Popen[bytes]") -> None:
     """End the server and the processes that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
