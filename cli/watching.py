@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from search.study import StudyHandle
 from search.supervise import Child, Supervisor
 from search.view import StudyView
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 GRACE_SECONDS = 30.0
 HINT = "Ctrl-C: checkpoint and stop"
 STOPPING = "stopping: writing checkpoints (Ctrl-C again: stop now)"
@@ -64,7 +63,6 @@ class Watch:
         self.workers, self._store, self._handle, self._tracking = workers, store, handle, tracking
         self._began = time.monotonic()
         self._interrupts = 0
-        self._woken = threading.Event()
         self._view = self._read()
 
     def run(self) -> StudyView:
@@ -96,10 +94,15 @@ class Watch:
                 stop_by = time.monotonic() + GRACE_SECONDS
             if self._interrupts > 1 or time.monotonic() > stop_by:
                 self.workers.kill()
-            self._woken.wait(LOOK_SECONDS)
-            self._woken.clear()
+            self._pause()
         self._view = self._read()
         show()
+
+    def _pause(self) -> None:
+        """Wait a little, in short pieces: a signal does not end a sleep, and sets nothing but a number."""
+        before, end = self._interrupts, time.monotonic() + LOOK_SECONDS
+        while self._interrupts == before and not self.workers.ended and time.monotonic() < end:
+            time.sleep(0.05)
 
     def _read(self) -> StudyView:
         """The study now, or as it was seen last while the storage is away."""
@@ -119,7 +122,6 @@ class Watch:
     def _interruptible(self) -> Iterator[None]:
         def hear(number: int, frame: Any) -> None:
             self._interrupts += 1
-            self._woken.set()
 
         before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

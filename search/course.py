@@ -162,9 +162,13 @@ class Course:
 
         self._rooms.ledger.submit(self.hold, write)
 
-    def due_for_checkpoint(self) -> bool:
-        """Whether it is time to write one."""
-        return time.monotonic() >= self._next_checkpoint
+    def due_for_checkpoint(self, population: Population) -> bool:
+        """Whether it is time to write one; not before an evaluation that is due is in the curve.
+
+        Curves are sent up to a checkpoint's step, and that row has the same step.
+        """
+        due = time.monotonic() >= self._next_checkpoint
+        return due and all(population.between_evaluations(member) for member in self.members)
 
     def checkpoint(self, population: Population) -> None:
         """Write a checkpoint here; have it recorded, then sent. Raises CheckpointError, TrackingError."""
@@ -175,7 +179,7 @@ class Course:
 
         def record(lease: Any) -> Any:
             recorded = slots.record_checkpoint(self._rooms.store, lease, ref)
-            self._keeper.prune(recorded)
+            self._keeper.recorded(ref, recorded)
             self.recording.checkpointed(ref)
             return recorded
 

@@ -104,6 +104,7 @@ class Keeper:
         self._prefix, self._home = lease_folder(token), home
         self._lock = threading.Lock()
         self._written: dict[str, Written] = {}
+        self._unrecorded: set[str] = set()
         self._uploading: str | None = None
         self._uploaded: set[str] = set()
         self.last: Written | None = None
@@ -115,16 +116,19 @@ class Keeper:
 
     def write(self, states: Sequence[MemberState], curve: bytes) -> CheckpointRef:
         """Write a checkpoint on this machine. Raises CheckpointError."""
-        written = checkpoint.write(self.root, states, {CURVE: curve}, self.last)
-        ref = CheckpointRef(written.step, f"{self._prefix}/{written.name}", written.digest, self._home.name)
+        # Under the lock as a whole: `prune` deletes what it does not know.
         with self._lock:
-            self.last = self._written[ref.name] = written
-        return ref
+            written = checkpoint.write(self.root, states, {CURVE: curve}, self.last)
+            name = f"{self._prefix}/{written.name}"
+            self.last = self._written[name] = written
+            self._unrecorded.add(name)
+        return CheckpointRef(written.step, name, written.digest, self._home.name)
 
-    def prune(self, lease: Lease) -> None:
-        """Delete local files that no recorded checkpoint needs, nor the one that is being uploaded."""
+    def recorded(self, ref: CheckpointRef, lease: Lease) -> None:
+        """A checkpoint is recorded on the slot: delete local files that nothing recorded or waiting needs."""
         with self._lock:
-            wanted = {ref.name for ref in lease.checkpoints} | {self._uploading}
+            self._unrecorded.discard(ref.name)
+            wanted = {ref.name for ref in lease.checkpoints} | self._unrecorded | {self._uploading}
             self._written = {n: w for n, w in self._written.items() if n in wanted or w is self.last}
             checkpoint.prune(self.root, list(self._written.values()), CURVE_FILES)
 

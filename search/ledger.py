@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from search import slots
@@ -21,7 +22,7 @@ from search.storage import Store
 log = logging.getLogger(__name__)
 
 Write = Callable[[Lease], Lease | None]
-"""Something written under a lease; the lease it answers with takes the place of the one before."""
+"""Something written under a lease; from the lease it answers with, checkpoints and attempt are taken over."""
 
 RENEWALS_PER_LEASE = 4
 LONGEST_SILENCE = 3.0
@@ -35,7 +36,8 @@ class Hold:
     """A lease in this worker's hands, as the ledger's thread knows it."""
 
     def __init__(self, lease: Lease) -> None:
-        self.lease = lease
+        self._lease = lease
+        self._lock = threading.Lock()
         self.lost: LeaseLost | None = None
         self.wanted = "running"
         self.prune = False
@@ -43,6 +45,16 @@ class Hold:
         self.told = 0.0
         self.renewed = 0.0
         self.busy_seconds = 0.0
+
+    @property
+    def lease(self) -> Lease:
+        """The lease as this worker knows it."""
+        return self._lease
+
+    def change(self, **fields: Any) -> None:
+        """Learn something new of the lease; other threads' news of other fields stay."""
+        with self._lock:
+            self._lease = replace(self._lease, **fields)
 
 
 class Ledger:
@@ -62,12 +74,14 @@ class Ledger:
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
-    def hold(self, lease: Lease) -> Hold:
-        """Keep a lease alive from now on."""
+    def hold(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Hold:
+        """Keep a lease alive from now on; `progress` is shown at once."""
         hold = Hold(lease)
-        hold.told = hold.renewed = time.monotonic()
+        hold.told = time.monotonic()
+        hold.progress = dict(progress) if progress is not None else None
         with self._changed:
             self._holds.append(hold)
+            self._changed.notify_all()
         return hold
 
     def drop(self, hold: Hold) -> None:
@@ -141,7 +155,9 @@ class Ledger:
             if write is None:
                 self._renew(hold)
             elif hold.lost is None:
-                hold.lease = write(hold.lease) or hold.lease
+                written = write(hold.lease)
+                if written is not None:
+                    hold.change(checkpoints=written.checkpoints, attempt=written.attempt)
         except LeaseLost as error:
             hold.lost = error
         with self._changed:

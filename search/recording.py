@@ -72,7 +72,8 @@ class Recording:
         """Give the trial a new run: the one it has shows points past the step from which it goes on."""
         self._abandoned = self._hold.lease.mlflow_run_id
         self._info = replace(self._info, course=course)
-        self._hold.lease = slots.unbind_run(self._rooms.store, self._hold.lease)
+        slots.unbind_run(self._rooms.store, self._hold.lease)
+        self._hold.change(mlflow_run_id=None)
 
     def open(self) -> None:
         """Have the run opened soon."""
@@ -89,7 +90,7 @@ class Recording:
             lease = self._hold.lease
             patiently(partial(slots.check, self._rooms.store, lease), self._rooms.patience_seconds)
             self._run_id = open_run(self._rooms, lease, self._parent, self._info)
-            self._hold.lease = replace(self._hold.lease, mlflow_run_id=self._run_id)
+            self._hold.change(mlflow_run_id=self._run_id)
         return self._run_id
 
     def _submit(self, what: str, job: Callable[[], object]) -> None:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +103,7 @@ class Worker:
         self._shape: Mapping[str, Any] = {}
         self._courses: list[Course] = []
         self._held_back: Course | None = None
+        self._publishing: list[Hold] = []
         self._leave_by: float | None = None
         self._facts = provenance()
         self._parent = parent_info(self._spec, handle, store.address)
@@ -167,10 +168,17 @@ class Worker:
     def _work(self) -> bool:
         """One round; False when there is nothing left to do, now or later."""
         self._fill()
+        self._keep_waiting_leases()
         if not self._courses:
             return self._idle()
         self._train()
         return True
+
+    def _keep_waiting_leases(self) -> None:
+        """Trials that wait their turn, to be trained or to be published, are kept while this worker lives."""
+        held_back = [self._held_back.hold] if self._held_back is not None else []
+        for hold in [*self._publishing, *held_back]:
+            self._rooms.ledger.tell(hold)
 
     def _idle(self) -> bool:
         """Nothing to train now; somebody else's trial may yet become free."""
@@ -224,15 +232,21 @@ class Worker:
         except (LeaseLost, TrialEnded) as error:
             log.info("%s", error)
             return
+        if course is None:
+            return
         if self._courses and self._structure(course.configs[0]) != self._shape:
             self._held_back = course
         else:
             self._admit(course)
 
-    def _prepare(self, lease: Lease) -> Course:
+    def _prepare(self, lease: Lease) -> Course | None:
         study = self._optuna(lease.number)
         lease, trial, configs = self._patiently(partial(self._bind, study, lease))
-        hold = self._rooms.ledger.hold(lease)
+        if isinstance(configs, Exception):
+            self._refuse(study, lease, trial, configs)
+            return None
+        step = max((ref.step for ref in lease.checkpoints), default=0)
+        hold = self._rooms.ledger.hold(lease, identity() | {"token": lease.token, "step": step})
         folder = self._folder(lease)
         keeper = Keeper(folder, lease.token, self._place.home)
         spool = Spool(folder / lease_folder(lease.token))
@@ -240,11 +254,25 @@ class Worker:
         recording = Recording(self._rooms, hold, self._parent, info, spool, keeper)
         return Course(self._rooms, self._spec, hold, trial, configs, spool, keeper, recording)
 
-    def _bind(self, study: optuna.Study, lease: Lease) -> tuple[Lease, Trial, tuple[TrainConfig, ...]]:
-        """The slot's trial and its sampled values; again from the start where a write got lost on the way."""
+    def _bind(
+        self, study: optuna.Study, lease: Lease
+    ) -> tuple[Lease, Trial, tuple[TrainConfig, ...] | Exception]:
+        """The slot's trial and its sampled values, or what is wrong with those that a person enqueued.
+
+        Again from the start where a write got lost on the way.
+        """
         bound, trial = bind(self._store, study, lease)
         with self._store.guard():
-            return bound, trial, self._spec.configs(trial)
+            try:
+                return bound, trial, self._spec.configs(trial)
+            except (OmadError, ValueError, TypeError) as error:
+                return bound, trial, error
+
+    def _refuse(self, study: optuna.Study, lease: Lease, trial: Trial, error: Exception) -> None:
+        """End a trial whose parameters cannot be trained: trying it again would change nothing."""
+        reason = f"its parameters cannot be trained: {error}"
+        log.warning("trial %d ends: %s", trial.number, reason)
+        self._patiently(lambda: endings.fail(self._store, study, lease, reason, max_attempts=1, seconds=0.0))
 
     def _optuna(self, slot: int) -> optuna.Study:
         spec = self._spec
@@ -292,6 +320,7 @@ class Worker:
                 | identity()
                 | {"token": lease.token}
             )
+            self._courses.append(course)
             course.begin(population, loaded, facts | {"trial": course.trial.number})
         except LeaseLost as error:
             log.info("%s", error)
@@ -300,12 +329,11 @@ class Worker:
         except TrackingUnavailable as error:
             self._put_off(course, error)
             return
-        except OmadError as error:
+        except (OmadError, TrackingError) as error:
             log.exception("trial %d cannot begin", course.trial.number)
             self._fail(course, str(error))
             return
         course.recording.open()
-        self._courses.append(course)
         log.info("trial %d (slot %d) from step %d", course.trial.number, lease.number, course.steps)
 
     def _put_off(self, course: Course, error: TrackingUnavailable) -> None:
@@ -386,14 +414,13 @@ class Worker:
         elif hold.wanted != "running":
             log.info("the study is %s", hold.wanted)
             self._release([course], population)
-        elif course.due_for_checkpoint():
+        elif course.due_for_checkpoint(population):
             course.checkpoint(population)
 
     def _finish(self, course: Course, population: Population, outcome: Any, reason: str | None) -> None:
         """Hand in a result: last checkpoint, slot, Optuna; then the rest leaves with the sender."""
         value = course.score()
-        if outcome == "complete":
-            course.checkpoint(population)
+        course.checkpoint(population)
         model = self._folder(course.hold.lease) / "model"
         folder = course.save_model(population, model) if outcome == "complete" else None
         course.show_progress()
@@ -413,7 +440,9 @@ class Worker:
         self._evict(course)
         spool = course.spool
         result = Result(self._spec, course.trial.number, course.trial.params, folder, course.steps, spool)
-        course.hold.lease = lease
+        course.hold.change(
+            outcome=lease.outcome, value=lease.value, reason=lease.reason, attempt=lease.attempt
+        )
         self._submit_publishing(course.hold, course.recording.run_id, result)
 
     def _settle(self) -> None:
@@ -429,14 +458,16 @@ class Worker:
     def _submit_publishing(self, hold: Hold, run_id: Any, result: Result) -> None:
         folder = self._folder(hold.lease)
 
+        self._publishing.append(hold)
+
         def job() -> None:
-            self._rooms.ledger.tell(hold)
             if hold.lost is None:
                 try:
                     publish(self._rooms, hold.lease, run_id(), result, folder)
                 except LeaseLost as error:
                     log.warning("%s; its successor publishes trial %d", error, result.number)
             self._rooms.ledger.drop(hold)
+            self._publishing.remove(hold)
 
         # In the place of a checkpoint that still waits there: it would come back after its deletion.
         self._rooms.sender.submit(f"trial of slot {hold.lease.number}: checkpoint", job)
@@ -470,7 +501,9 @@ class Worker:
             self._drop(course)
             return
         self._evict(course)
-        course.hold.lease = lease
+        course.hold.change(
+            outcome=lease.outcome, value=lease.value, reason=lease.reason, attempt=lease.attempt
+        )
         result = Result(
             self._spec, course.trial.number, course.trial.params, None, course.steps, course.spool
         )
@@ -491,7 +524,10 @@ class Worker:
     def _release(self, courses: Sequence[Course], population: Population) -> None:
         """Checkpoint, send, give the slots back: the next worker goes on at once."""
         for course in courses:
-            course.checkpoint(population)
+            try:
+                course.checkpoint(population)
+            except (OmadError, TrackingError) as error:
+                log.warning("trial %d goes back to its last checkpoint: %s", course.trial.number, error)
         self._settle()
         opened = any(course.hold.lease.mlflow_run_id for course in courses)
         self._send(self._left(DRAIN_SECONDS if opened else IDLE_SECONDS))
@@ -526,7 +562,10 @@ class Worker:
     def _publish_left(self) -> None:
         """Do what finishers that died left undone; then wait a little for the sender."""
         while not self.stopping and (lease := self._patiently(self._claim_unpublished)) is not None:
-            self._publish_for(lease)
+            try:
+                self._publish_for(lease)
+            except (LeaseLost, OmadError, TrackingError) as error:
+                log.warning("slot %d cannot be published here: %s", lease.number, error)
         if not self._rooms.sender.drain(self._left(DRAIN_SECONDS)):
             left = ", ".join(self._rooms.sender.pending())
             log.warning("not sent yet: %s; it is kept here, and any later worker of the study sends it", left)
@@ -550,13 +589,12 @@ class Worker:
             return
         trial = self._patiently(lambda: frozen(self._store, lease))
         spec, folder = self._spec, self._folder(lease)
-        with self._store.guard():
-            config = spec.space.sample(FixedTrial(trial.params), spec.config)
+        config = self._config_of(trial)
         info = self._run_info(lease, trial, config)
         hold = self._rooms.ledger.hold(lease)
         try:
             run_id = open_run(self._rooms, lease, self._parent, info)
-            hold.lease = replace(lease, mlflow_run_id=run_id)
+            hold.change(mlflow_run_id=run_id)
             loaded = self._load(hold)
         except TrackingError as error:
             log.warning("trial %d cannot be published yet: %s", trial.number, error)
@@ -585,6 +623,13 @@ class Worker:
         result = Result(spec, trial.number, trial.params, model, step, spool)
         self._submit_publishing(hold, lambda: run_id, result)
         self._rooms.sender.drain(DRAIN_SECONDS)
+
+    def _config_of(self, trial: FrozenTrial) -> TrainConfig:
+        """What a trial trained; the study's own settings where it never got that far."""
+        try:
+            return self._spec.space.sample(FixedTrial(trial.params), self._spec.config)
+        except (OmadError, ValueError):
+            return self._spec.config
 
     def _close(self) -> None:
         self._rooms.sender.close(IDLE_SECONDS)
