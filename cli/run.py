@@ -121,7 +121,7 @@ def _conclude(store: "Store", tracker: "Tracker", opened: "Opened", view: "Study
         stderr=True,
     )
     found = results.report(seen, opened.spec, tracker)
-    results.store(found, tracker, opened.run_id)
+    results.store(found, opened.spec, tracker, opened.run_id)
     out().print(Report(found, commands(seen, opened)), crop=False)
     return 0
 

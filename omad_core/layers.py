@@ -36,7 +36,7 @@ def flat(params: Mapping[str, Tensor]) -> Params:
 def linear(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     """[P * G, N, inputs] -> [P * G, N, outputs], with weights as `flat` gives them."""
     bias, weight = weights[f"{name}.bias"], weights[f"{name}.weight"]
-    scripted: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    scripted: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if weight.shape[-1] < NARROW and not scripted:  # TorchScript keeps no functions of ours
         product: Tensor = _Narrow.apply(x, weight)  # type: ignore[no-untyped-call]
         return product + bias

@@ -1,9 +1,10 @@
 """Publishing: what is left to do when a trial has its result: curve, model, run, and then the checkpoints go."""
 
 import logging
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from omad_core.policy import Policy
 from search import budget, overview, slots
+from search.carrying import carry
 from search.home import remove
 from search.lease import Lease
+from search.model_card import Facts, model_card
 from search.patience import patiently
 from search.recording import Rooms, end_run
 from search.spec import StudySpec
@@ -64,25 +67,38 @@ def _publish_model(rooms: Rooms, lease: Lease, run_id: str, result: Result) -> s
     if lease.outcome != "complete" or result.model_folder is None or lease.value is None:
         return None
     policy = Policy.load(result.model_folder)
+    metrics = {"score": lease.value} | _last_return(result.spool)
+    with tempfile.TemporaryDirectory(prefix="omad-code-") as folder:
+        files = model_files(policy, result, metrics, carry(Path(folder)))
+        uri = rooms.tracker.publish_model(run_id, f"trial-{result.number}", files)
+    _crown(rooms, lease, result, uri, policy)
+    return uri
+
+
+def model_files(policy: Policy, result: Result, metrics: Mapping[str, float], code: Path) -> ModelFiles:
+    """What a policy's model is made of; `code` is the package that travels with it."""
     example = np.zeros((EXAMPLE_ROWS, sum(policy.spec.obs_dims)), np.float32)
-    package = find_spec("omad_core")
-    if package is None or not package.submodule_search_locations:
-        raise FileNotFoundError("the package omad_core cannot be found")
-    files = ModelFiles(
-        folder=result.model_folder,
+    spec = policy.spec
+    return ModelFiles(
+        folder=result.model_folder or code,
         code=Path(__file__).parent / "served_policy.py",
-        code_paths=[Path(package.submodule_search_locations[0])],
+        code_paths=[code],
         requirements=[f"{name}=={_version(name)}" for name in REQUIRED],
         input_example=example,
         output_example=policy.act_joint(example, seed=0),
-        metrics={"score": lease.value} | _last_return(result.spool),
-        predict_params={"deterministic": False, "seed": -1},
+        any_width=True,
+        metrics=metrics,
+        predict_params={"agent": "", "deterministic": False, "seed": -1},
         step=result.step,
-        metadata={"study": result.spec.name, "task": result.spec.task, "trial": result.number},
+        metadata={
+            "study": result.spec.name,
+            "task": spec.name,
+            "trial": result.number,
+            "agents": list(spec.agents),
+            "observation_widths": list(spec.obs_dims),
+            "action_widths": list(spec.action_dims),
+        },
     )
-    uri = rooms.tracker.publish_model(run_id, f"trial-{result.number}", files)
-    _crown(rooms, lease, result, uri, policy)
-    return uri
 
 
 def _last_return(spool: Spool) -> dict[str, float]:
@@ -101,7 +117,8 @@ def _crown(rooms: Rooms, lease: Lease, result: Result, uri: str, policy: Policy)
     """Make the model the study's champion if no complete trial is better."""
     best = patiently(lambda: best_value(rooms.store, lease.study_id), rooms.patience_seconds)
     if lease.value is not None and (best is None or lease.value >= best):
-        card = model_card(result, lease.value, uri, policy)
+        facts = Facts(result.spec, result.number, result.params, lease.value, result.step)
+        card = model_card(facts, uri, policy)
         rooms.tracker.register_champion(uri, f"omad-{result.spec.name}", card)
 
 
@@ -111,32 +128,3 @@ def best_value(store: Store, study_id: int) -> float | None:
         r.value for r in budget.rows(store, study_id) if r.outcome == "complete" and r.value is not None
     ]
     return max(values, default=None)
-
-
-def model_card(result: Result, score: float, uri: str, policy: Policy) -> str:
-    """What somebody who finds the model should know, in Markdown."""
-    spec = policy.spec
-    params = "\n".join(f"| `{name}` | {value} |" for name, value in result.params.items())
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(spec.versions.items()))
-    widths = zip(spec.agents, spec.obs_dims, spec.action_dims, strict=True)
-    agents = ", ".join(f"{agent} ({obs} -> {act})" for agent, obs, act in widths)
-    return f"""# {result.spec.name}: trial {result.number}
-
-Decentralised OMAD policies for `{spec.name}` ({spec.env_id}), trained for {result.step:,} environment steps.
-
-- Score: {score:.1f}, the mean return of its last {result.spec.score_evaluations} evaluations, on seeds it was tuned on.
-  `omad-search evaluate {uri}` measures it on fresh episodes.
-- Measured with {versions}; other versions give other returns.
-- Agents (observation -> action widths): {agents}.
-
-| parameter | value |
-|---|---|
-{params}
-
-    import mlflow
-    model = mlflow.pyfunc.load_model("{uri}")
-    actions = model.predict(observations)   # [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
-
-Agents stand side by side in both. Actions are sampled from the diffusion chain;
-`params={{"deterministic": True}}` turns its noise off. The policy knows the task it was trained on and nothing else.
-"""

@@ -10,6 +10,7 @@ from typing import Any
 from omad_core.assessment import Assessment, assess, assess_random
 from omad_core.policy import Policy
 from omad_core.statistics import summarise
+from search.model_card import Facts, model_card
 from search.picturing import keep_pictures
 from search.report_text import markdown
 from search.spec import StudySpec
@@ -55,8 +56,8 @@ def returns(assessment: Assessment) -> Returns:
     return Returns(summary.mean, summary.low, summary.high, summary.count)
 
 
-def store(seen: ReportView, tracker: Tracker, run_id: str) -> None:
-    """Keep the report with the study's run, and end that."""
+def store(seen: ReportView, spec: StudySpec, tracker: Tracker, run_id: str) -> None:
+    """Keep the report with the study's run, end that, and put the returns on the champion's card."""
     best = seen.study.best
     document: Mapping[str, Any] = {
         "best_trial": best.number if best else None,
@@ -72,8 +73,21 @@ def store(seen: ReportView, tracker: Tracker, run_id: str) -> None:
         text.write_text(markdown(seen))
         tracker.upload(run_id, {REPORT: file, READABLE: text})
     keep_pictures(seen.study, tracker, run_id)
+    _tell_returns(seen, spec, tracker)
     tags = {"omad.best_trial": str(best.number)} if best else {}
     if seen.best is not None:
         tags["omad.best_return"] = f"{seen.best.mean:.1f} [{seen.best.low:.1f}, {seen.best.high:.1f}]"
     tracker.set_tags(run_id, tags)
     tracker.end_run(run_id, "finished")
+
+
+def _tell_returns(seen: ReportView, spec: StudySpec, tracker: Tracker) -> None:
+    """The champion's card with its return on fresh episodes, in the place of the one without."""
+    best = seen.study.best
+    uri = tracker.model_of(best.run_id) if best and best.run_id else None
+    if best is None or uri is None or seen.best is None:
+        return
+    facts = Facts(spec, best.number, best.params, best.score or 0.0, best.step, seen.best)
+    with tempfile.TemporaryDirectory(prefix="omad-card-") as folder:
+        policy = Policy.load(tracker.download_model(uri, Path(folder)))
+    tracker.register_champion(uri, f"omad-{spec.name}", model_card(facts, uri, policy))

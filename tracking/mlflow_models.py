@@ -5,13 +5,18 @@ import tempfile
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow warns of type hints of its own while it is imported
     import mlflow.pyfunc
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
+from mlflow.types import Schema, TensorSpec
+from numpy.typing import NDArray
 
 from tracking import mlflow_batches
 from tracking.errors import TrackingError
@@ -83,14 +88,25 @@ def _write_files(folder: Path, run: Run, model: LoggedModel, files: ModelFiles) 
         artifacts={POLICY_ARTIFACT: str(files.folder)},
         code_paths=[str(path) for path in files.code_paths],
         pip_requirements=list(files.requirements),
-        signature=infer_signature(
-            files.input_example, files.output_example, dict(files.predict_params) or None
-        ),
+        signature=_signature(files),
         input_example=files.input_example,
         metadata=dict(files.metadata),
     )
     for cache in list(folder.rglob("__pycache__")):
         shutil.rmtree(cache)
+
+
+def _signature(files: ModelFiles) -> ModelSignature:
+    """Of inputs, outputs and parameters, as the examples have them; open in all axes where any width will do."""
+    seen = infer_signature(files.input_example, files.output_example, dict(files.predict_params) or None)
+    if not files.any_width:
+        return seen
+    inputs, outputs = (_open(np.asarray(array)) for array in (files.input_example, files.output_example))
+    return ModelSignature(inputs=inputs, outputs=outputs, params=seen.params)
+
+
+def _open(array: NDArray[Any]) -> Schema:
+    return Schema([TensorSpec(array.dtype, (-1,) * array.ndim)])
 
 
 def _metrics(client: MlflowClient, run: Run, model: LoggedModel, files: ModelFiles) -> Iterable[Metric]:

@@ -47,6 +47,8 @@ class ModelFiles:
     """NumPy array, one batch of joint observations."""
     output_example: Any
     """What the model answers to it."""
+    any_width: bool = False
+    """Whether the model also answers to rows of another width; its own code then checks them."""
     predict_params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that `predict(..., params=...)` takes, with their defaults; MLflow drops all others."""
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -165,4 +165,4 @@ def test_the_models_load_where_pickles_are_forbidden_and_act(place, monkeypatch)
     np.testing.assert_array_equal(model.predict(obs, params=still), model.predict(obs, params=still))
     champion = mlflow.pyfunc.load_model("models:/omad-hopper@champion")
     assert champion.predict(obs).shape == (4, 3)
-    assert model.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 25)
+    assert model.metadata.metadata["observation_widths"] == [8, 9, 8]
