@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from cli import logs
+from cli.bench import bench
 from cli.best import best
 from cli.doctor import doctor
 from cli.errors import guarded
 from cli.evaluate import evaluate
 from cli.export import export
+from cli.move import move
 from cli.results import results
 from cli.run import run
 from cli.server import server
@@ -33,8 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 LOOKING = (status, trials, best, evaluate, export, ui, studies, tasks)
-STEERING = (worker, server, sync, pause, resume, stop, extend, retry)
-MEASURING = (results,)
+STEERING = (worker, server, sync, pause, resume, stop, extend, retry, move)
+MEASURING = (bench, results)
 for command in (run, train, *LOOKING, *STEERING, *MEASURING, doctor):
     app.command()(command)
 

@@ -61,17 +61,9 @@ class Body:
 
 def read(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> tuple[TaskSpec, Body]:
     """Spec and body of a task. Raises ConfigError for arguments that the world does not have."""
-    robotics = _import_robotics()
+    _import_robotics()
     settings = checked(args, _known(task), f"{task.scenario}-v5")
-    # With no agent_obsk gymnasium-robotics makes one agent of all joints; here the agents stay and see all.
-    with reading_a_model():
-        env = robotics.parallel_env(
-            task.scenario,
-            task.partition,
-            agent_obsk=0 if agent_obsk is None else agent_obsk,
-            agent_factorization=factorization(task),
-            **settings,
-        )
+    env = original(task, agent_obsk, settings)
     try:
         views = _views(env, agent_obsk)
         return _spec(task, agent_obsk, env, settings, views), _body(
@@ -79,6 +71,21 @@ def read(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> tuple[T
         )
     finally:
         env.close()
+
+
+def original(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> Any:
+    """The environment of gymnasium-robotics itself, which ours must equal.
+
+    With no agent_obsk it makes one agent of all joints; here the agents stay and see all.
+    """
+    with reading_a_model():
+        return _import_robotics().parallel_env(
+            task.scenario,
+            task.partition,
+            agent_obsk=0 if agent_obsk is None else agent_obsk,
+            agent_factorization=factorization(task),
+            **args,
+        )
 
 
 def factorization(task: Task) -> dict[str, Any] | None:

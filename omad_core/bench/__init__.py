@@ -1,0 +1,1 @@
+"""Measurements of this machine: environments, updates, acting and checkpoints, each beside what it is compared with."""
