@@ -337,6 +337,10 @@ class Population:
                 return state
         if any(waiting is found for waiting, _ in self._waiting):
             raise ConfigError("this member has not begun; advance the population before taking its snapshot")
+        with self._clock.measure("saving"):
+            return self._state_of(found, stored)
+
+    def _state_of(self, found: Member, stored: tuple[int, int]) -> MemberState:
         records: dict[str, Any] = {
             "episodes": vars(self._collector.episodes[found.place]).copy(),
             "evaluations": [[at, list(returns)] for at, returns in found.evaluations],

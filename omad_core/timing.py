@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SHARES = ("environment", "acting", "learning", "evaluating")
+SHARES = ("environment", "acting", "learning", "evaluating", "saving")
+"""`saving`: taking snapshots; writing them is their owner's business."""
 
 
 class Clock:

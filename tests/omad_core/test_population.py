@@ -6,7 +6,7 @@ import torch
 
 from omad_core import checkpoint
 from omad_core.errors import CheckpointError, ConfigError
-from omad_core.events import Evaluated, Finished, Progress
+from omad_core.events import Evaluated, Finished, Progress, Warned
 from omad_core.population import Population
 
 
@@ -208,3 +208,25 @@ def test_a_checkpoint_of_other_settings_is_refused(small, run_to_end):
     population.evict(member)
     with pytest.raises(CheckpointError, match="other settings"):
         population.admit(small(gamma=0.5), state)
+
+
+def test_too_small_a_v_max_is_warned_of_once(small, run_to_end):
+    config = small(critic__head="categorical", critic__v_max=0.01)
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    warnings = [e.message for e in run_to_end(population, {member}) if isinstance(e, Warned)]
+    population.close()
+    assert len(warnings) == 1
+    assert "critic.v_max = 0.01 is too small" in warnings[0]
+
+
+def test_the_time_of_snapshots_is_told_apart(small, run_to_end):
+    population = Population(small(), slice_seconds=0)
+    member = population.admit(small())
+    advance_to(population, member, 30)
+    for _ in range(20):
+        population.snapshot(member)
+    events = run_to_end(population, {member})
+    population.close()
+    shares = [e.metrics["time/saving_share"] for e in events if isinstance(e, Progress) and e.metrics]
+    assert max(shares) > 0.0
