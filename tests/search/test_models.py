@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def test_a_model_server_answers_the_request_of_the_card(model_folder: Path, poli
     port = 5_731
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model_folder)]
     command += ["--env-manager", "local", "-p", str(port), "--host", "127.0.0.1"]
-    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {**os.environ, "PATH": path, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         end = time.monotonic() + 120
@@ -150,7 +152,8 @@ def test_a_model_server_answers_the_request_of_the_card(model_folder: Path, poli
         assert body[1] == lone_request(policy)
         np.testing.assert_allclose(_ask(port, body[1]), expected[:, -1:], atol=1e-5)
     finally:
-        os.killpg(server.pid, 9)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, 9)
         server.wait()
 
 

@@ -1,0 +1,253 @@
+"""The tracking server goes away, a worker dies meanwhile, a disk is full: nothing is lost or doubled."""
+
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from optuna.trial import TrialState
+
+from search import budget, catalog, endings
+from search.given import Given
+from search.overview import BEST, parent_info
+from search.storage import open_storage
+from search.study import create_study, optuna_study
+from tracking.mlflow_tracker import MlflowTracker
+
+# MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+ROOT = Path(__file__).parents[2]
+
+
+class Site:
+    """A study, an MLflow server that can be killed, and workers."""
+
+    def __init__(self, folder: Path, trials: int, steps: int, **numbers: float) -> None:
+        self.folder, self.trials, self.steps = folder, trials, steps
+        self.server: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.storage = f"sqlite:///{folder}/omad.db"
+        self.start_server()
+        train = {"env_steps": steps, "log_every_steps": 50, "evaluation.every_steps": 250}
+        given = Given(
+            profile="smoke",
+            numbers={"trials": trials, "checkpoint_seconds": 1.0, **numbers},
+            train=train,
+        )
+        self.spec = catalog.build(catalog.find("hopper"), given, has_gpu=False)
+        self.store = open_storage(self.storage, create=True)
+        self.handle = create_study(self.store, "hopper", trials, self.spec.to_json(), [self.spec.defaults()])
+        tracker = MlflowTracker(self.address)
+        tracker.open_run(parent_info(self.spec, self.handle, self.store.address))
+
+    def start_server(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (self.folder / "server.log").open("ab") as log:
+            self.server = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        end = time.monotonic() + 90
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=2):
+                return
+            assert time.monotonic() < end, (self.folder / "server.log").read_text()
+            time.sleep(0.2)
+
+    def kill_server(self) -> None:
+        if self.server is not None:
+            os.killpg(self.server.pid, signal.SIGKILL)
+            self.server.wait()
+            self.server = None
+
+    def start_worker(self, home: Path | None = None) -> subprocess.Popen[bytes]:
+        places = {"OMAD_STORAGE": self.storage, "MLFLOW_TRACKING_URI": self.address}
+        places["OMAD_HOME"] = str(home or self.folder / "home")
+        command = [sys.executable, "-m", "cli.main", "worker", "hopper"]
+        with (self.folder / "worker.log").open("ab") as log:
+            environment = {**os.environ, **places, "OMP_NUM_THREADS": "1"}
+            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(worker)
+        return worker
+
+    def finish(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        for worker in self.workers:
+            worker.wait(max(1.0, end - time.monotonic()))
+
+    def rows(self) -> list[budget.SlotRow]:
+        return budget.rows(self.store, self.handle.study_id)
+
+    def done(self) -> list[int]:
+        """Steps of each trial, as its worker tells them."""
+        return [int(row.progress.get("step", 0)) for row in self.rows()]
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, (self.folder / "worker.log").read_text()
+            time.sleep(0.1)
+
+    def runs(self) -> list[Run]:
+        client = MlflowClient(self.address)
+        experiment = client.get_experiment_by_name("hopper")
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id]))
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.kill_server()
+        self.store.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes a site, which is cleared away afterwards."""
+    made: list[Site] = []
+
+    def make(trials: int, steps: int, **numbers: float) -> Site:
+        made.append(Site(tmp_path, trials, steps, **numbers))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def assert_everything_once(site: Site) -> None:
+    """One run a trial with every point, parameter, artifact and model once."""
+    client = MlflowClient(site.address)
+    trials = {
+        run.data.tags["omad.trial"]: run for run in site.runs() if "mlflow.parentRunId" in run.data.tags
+    }
+    assert len(trials) == len(site.runs()) - 1 == site.trials
+    frozen = {str(t.number): t for t in optuna_study(site.store, site.handle).get_trials()}
+    for number, run in trials.items():
+        assert run.info.status == "FINISHED"
+        assert run.data.params.keys() == frozen[number].params.keys()
+        for metric, first, every in (("train/alpha", 150, 50), ("eval/return_mean", 250, 250)):
+            history = client.get_metric_history(run.info.run_id, metric)
+            steps = [point.step for point in history if point.step % every == 0]
+            assert sorted(steps) == list(range(first, site.steps + 1, every)), (number, metric)
+        artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"config.json", "provenance.json"} <= artifacts
+        assert "checkpoints" not in artifacts
+    experiment = next(iter(trials.values())).info.experiment_id
+    models = client.search_logged_models([experiment])
+    assert sorted(model.source_run_id or "" for model in models) == sorted(
+        run.info.run_id for run in trials.values()
+    )
+    (parent,) = [run for run in site.runs() if "mlflow.parentRunId" not in run.data.tags]
+    best = client.get_metric_history(parent.info.run_id, BEST)
+    assert sorted(point.step for point in best) == list(range(1, site.trials + 1))
+
+
+def paces(site: Site, since_ms: float, until_ms: float) -> tuple[list[float], list[float]]:
+    """Environment steps a second between two points of a curve: those out of the outage, and those in it."""
+    client = MlflowClient(site.address)
+    outside, inside = [], []
+    for run in site.runs():
+        points = sorted(client.get_metric_history(run.info.run_id, "train/alpha"), key=lambda p: p.step)
+        for one, other in pairwise(points):
+            seconds = (other.timestamp - one.timestamp) / 1000
+            if seconds > 0 and other.step % 250:  # the others hold an evaluation
+                rate = (other.step - one.step) / seconds
+                if since_ms < one.timestamp and other.timestamp < until_ms:
+                    inside.append(rate)
+                elif other.timestamp < since_ms or one.timestamp > until_ms:
+                    outside.append(rate)
+    return outside, inside
+
+
+def test_an_outage_and_a_worker_killed_in_it_lose_and_double_nothing(site: Callable[..., Site]) -> None:
+    here = site(2, 750)
+    first, _ = here.start_worker(), here.start_worker()
+    here.wait_for(lambda: min(here.done()) > 200)
+    here.kill_server()
+    gone = here.done()
+    here.wait_for(lambda: min(here.done()) > max(gone) + 100)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    here.start_server()
+    here.start_worker()
+    here.finish(180)
+    assert_everything_once(here)
+
+
+@pytest.mark.slow
+def test_training_keeps_its_pace_through_ten_minutes_without_the_server(site: Callable[..., Site]) -> None:
+    seconds = float(os.environ.get("OMAD_OUTAGE_SECONDS", "600"))
+    steps = int(2 * 40 * seconds) // 250 * 250
+    here = site(4, steps)
+    for _ in range(2):
+        here.start_worker()
+    here.wait_for(lambda: sorted(here.done())[-2] > 600)
+    time.sleep(seconds / 10)
+    since = time.time() * 1000
+    here.kill_server()
+    time.sleep(seconds)
+    until = time.time() * 1000
+    here.start_server()
+    here.finish(20 * seconds)
+    assert_everything_once(here)
+    outside, inside = paces(here, since, until)
+    sys.stderr.write(
+        f"steps a second, median: {statistics.median(outside):.1f} with the server ({len(outside)} stretches), "
+        f"{statistics.median(inside):.1f} without ({len(inside)})\n"
+    )
+    assert statistics.median(inside) > 0.9 * statistics.median(outside)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode:
+        pytest.skip(f"a small file system needs root and the right to mount: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_fails_the_trial_with_a_sentence_and_the_study_stays_sound(
+    site: Callable[..., Site], small_disk: Path
+) -> None:
+    here = site(1, 600, max_attempts=1)
+    assert here.start_worker(small_disk).wait(120) == 0
+    (row,) = here.rows()
+    assert row.state == "failed"
+    assert "No space left on device" in (row.reason or "")
+    (trial,) = optuna_study(here.store, here.handle).get_trials()
+    assert trial.state is TrialState.FAIL
+    (run,) = [run for run in here.runs() if "mlflow.parentRunId" in run.data.tags]
+    assert run.info.status == "FAILED"
+    assert "No space left on device" in run.data.tags["mlflow.note.content"]
+    endings.retry(here.store, optuna_study(here.store, here.handle))
+    here.start_worker()
+    here.finish(120)
+    assert [row.outcome for row in here.rows()] == ["complete"]
