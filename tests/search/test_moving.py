@@ -1,0 +1,174 @@
+"""Moving a study: everything arrives, the old place is closed, and what was half-trained goes on in the new one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search import binding, budget, catalog, endings, moving, slots
+from search.claim import claim, wanted
+from search.errors import SpecConflict
+from search.given import Given
+from search.lease import CheckpointRef
+from search.storage import Store, open_storage
+from search.study import StudyHandle, create_study, open_study, optuna_study
+from tracking.mlflow_tracker import MlflowTracker
+
+ROOT = Path(__file__).parents[2]
+
+
+def half_done(store: Store) -> StudyHandle:
+    """A study with a complete, a half-trained, a failed and an open slot, and an enqueued trial."""
+    handle = create_study(store, "hopper", 4, "{}", enqueue=[{"x": 0.5}])
+    study = optuna_study(store, handle)
+    for number in range(3):
+        lease = claim(store, handle.study_id, "worker", 60.0)
+        assert lease is not None
+        lease, trial = binding.bind(store, study, lease)
+        trial.suggest_float("x", 0.0, 1.0)
+        endings.report(store, lease, trial, 10, float(number))
+        if number == 0:
+            slots.publish(store, endings.finish(store, study, lease, "complete", 7.0))
+        elif number == 2:
+            lease = slots.record_checkpoint(
+                store, lease, CheckpointRef(10, "lease-1/a", "sha", "here", "runs:/r/c")
+            )
+            slots.release(store, slots.bind_run(store, lease, "run-1"))
+        else:
+            failed = endings.fail(store, study, lease, "out of memory", max_attempts=1)
+            assert failed is not None
+            slots.publish(store, failed)
+    study.enqueue_trial({"x": 0.25})
+    return handle
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_trials_slots_and_control_arrive_as_they_were(kind: str, new_url: Callable[[str], str]) -> None:
+    with open_storage(new_url("sqlite"), create=True) as old, open_storage(new_url(kind), create=True) as new:
+        handle = half_done(old)
+        create_study(new, "another", 2, "{}")
+        moved = moving.move(old, handle, new)
+        assert (moved.uid, moved.spec, moved.wanted) == (handle.uid, handle.spec, "running")
+        assert moved.created_at == pytest.approx(handle.created_at, abs=5)
+        for before, after in zip(
+            optuna_study(old, handle).get_trials(), optuna_study(new, moved).get_trials(), strict=True
+        ):
+            for name in (
+                "number",
+                "state",
+                "values",
+                "params",
+                "distributions",
+                "intermediate_values",
+                "user_attrs",
+            ):
+                assert getattr(after, name) == getattr(before, name), name
+            assert after.system_attrs == before.system_attrs
+        rows = list(zip(budget.rows(old, handle.study_id), budget.rows(new, moved.study_id), strict=True))
+        for before, after in rows:
+            for name in (
+                "number",
+                "state",
+                "outcome",
+                "value",
+                "reason",
+                "checkpoints",
+                "mlflow_run_id",
+                "published",
+            ):
+                assert getattr(after, name) == getattr(before, name), name
+        assert claim(old, handle.study_id, "worker", 60.0) is None
+        lease = claim(new, moved.study_id, "worker", 60.0)
+        assert lease is not None
+        assert (lease.number, lease.checkpoints[0].step) == (2, 10)
+        lease, trial = binding.bind(new, optuna_study(new, moved), lease)
+        assert trial.number == 2
+        with pytest.raises(SpecConflict, match="was moved from"):
+            moving.move(old, open_study(old, "hopper"), new)
+
+
+def test_it_is_refused_while_a_worker_is_at_it(new_url: Callable[[str], str]) -> None:
+    with (
+        open_storage(new_url("sqlite"), create=True) as old,
+        open_storage(new_url("sqlite"), create=True) as new,
+    ):
+        handle = half_done(old)
+        assert claim(old, handle.study_id, "laptop:7", 60.0) is not None
+        with pytest.raises(SpecConflict, match="laptop:7"):
+            moving.move(old, handle, new)
+        assert wanted(old, handle.study_id) == "running"
+
+
+def test_an_interrupted_move_is_done_again(
+    new_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        open_storage(new_url("sqlite"), create=True) as old,
+        open_storage(new_url("sqlite"), create=True) as new,
+    ):
+        handle = half_done(old)
+        with monkeypatch.context() as patch:
+            patch.setattr(moving, "_copy_slots", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                moving.move(old, handle, new)
+        assert claim(old, handle.study_id, "worker", 60.0) is not None, "it goes on where it was"
+        budget.set_wanted(old, handle.study_id, "running")
+        for row in budget.rows(old, handle.study_id):
+            if row.owner and row.state == "leased":
+                with old.write() as connection:
+                    connection.exec_driver_sql(
+                        f"UPDATE omad_slot SET expires_at = 0 WHERE number = {row.number}"
+                    )
+        moved = moving.move(old, handle, new)
+        assert len(budget.rows(new, moved.study_id)) == 4
+        assert len(optuna_study(new, moved).get_trials()) == 4
+
+
+def test_a_half_trained_trial_goes_on_in_postgresql(tmp_path: Path, new_url: Callable[[str], str]) -> None:
+    first, second = f"sqlite:///{tmp_path}/omad.db", new_url("postgresql")
+    train = {"env_steps": 700, "log_every_steps": 50, "evaluation.every_steps": 100}
+    numbers = {"trials": 1, "checkpoint_seconds": 0.3}
+    spec = catalog.build(
+        catalog.find("hopper"), Given(profile="smoke", numbers=numbers, train=train), has_gpu=False
+    )
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    environment |= {"OMAD_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+
+    def words(url: str, *command: str) -> "subprocess.Popen[bytes]":
+        said = (tmp_path / "said").open("ab")
+        with said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "cli.main", *command],
+                cwd=ROOT,
+                env={**environment, "OMAD_STORAGE": url},
+                stdout=said,
+                stderr=said,
+            )
+
+    with open_storage(first, create=True) as old:
+        handle = create_study(old, "hopper", 1, spec.to_json(), [spec.defaults()])
+        worker = words(first, "worker", "hopper")
+        end = time.monotonic() + 120
+        while budget.rows(old, handle.study_id)[0].progress.get("step", 0) < 200:
+            assert time.monotonic() < end, (tmp_path / "said").read_text()
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
+        (before,) = budget.rows(old, handle.study_id)
+    assert words(first, "move", "hopper", "--to", second).wait(60) == 0, (tmp_path / "said").read_text()
+    assert words(second, "worker", "hopper").wait(120) == 0, (tmp_path / "said").read_text()
+    with open_storage(second) as new:
+        (row,) = budget.rows(new, open_study(new, "hopper").study_id)
+    assert (row.outcome, row.published, row.mlflow_run_id) == ("complete", True, before.mlflow_run_id)
+    assert f"from step {before.checkpoints[0].step}" in (tmp_path / "said").read_text()
+    MlflowTracker(environment["MLFLOW_TRACKING_URI"]).check()
+    points = MlflowClient(environment["MLFLOW_TRACKING_URI"]).get_metric_history(
+        row.mlflow_run_id, "eval/return_mean"
+    )
+    assert [point.step for point in points] == list(range(100, 701, 100))
