@@ -64,4 +64,3 @@ def test_the_packages_of_these_common_names_are_ours():
     import cli
 
     assert Path(cli.__file__).parent == ROOT / "cli"
-

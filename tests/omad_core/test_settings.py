@@ -8,7 +8,9 @@ from omad_core.settings import fields, from_dict, replace, to_dict, unknown
 
 
 def test_every_setting_has_a_sentence_and_survives_the_way_through_json():
-    config = replace(TrainConfig(), {"env.args.ctrl_cost_weight": "0.01", "env.agent_obsk": "none", "seed": 7})
+    config = replace(
+        TrainConfig(), {"env.args.ctrl_cost_weight": "0.01", "env.agent_obsk": "none", "seed": 7}
+    )
     assert from_dict(TrainConfig, to_dict(config)) == config
     for path, _, info in fields(TrainConfig):
         assert info.help, path
@@ -17,7 +19,12 @@ def test_every_setting_has_a_sentence_and_survives_the_way_through_json():
 def test_texts_become_the_types_of_their_fields():
     texts = {"actor.learning_rate": "1e-3", "env_steps": "1_000", "evaluation.deterministic": "true"}
     config = replace(TrainConfig(), texts | {"env.agent_obsk": "none"})
-    values = (config.actor.learning_rate, config.env_steps, config.evaluation.deterministic, config.env.agent_obsk)
+    values = (
+        config.actor.learning_rate,
+        config.env_steps,
+        config.evaluation.deterministic,
+        config.env.agent_obsk,
+    )
     assert values == (1e-3, 1000, True, None)
 
 

@@ -105,7 +105,9 @@ def assert_whole(place: Place, trials: int) -> None:
     assert [(r.state, r.outcome, r.published) for r in rows] == [("done", "complete", True)] * trials
     optuna_trials = optuna_study(place.store, place.handle).get_trials()
     assert [t.state.name for t in optuna_trials] == ["COMPLETE"] * trials
-    assert [r.value for r in rows] == [pytest.approx(t.value) for t in sorted(optuna_trials, key=lambda t: t.number)]
+    assert [r.value for r in rows] == [
+        pytest.approx(t.value) for t in sorted(optuna_trials, key=lambda t: t.number)
+    ]
 
 
 def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(place):
@@ -127,7 +129,9 @@ def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(pl
         assert found[trial] == expected[trial]
         steps = [step for step, _ in found[trial]["train/alpha"]]
         assert steps == list(range(150, STEPS + 1, 50))
-    assert not list((rough.folder / "home").rglob("*.safetensors")), "checkpoints of published trials are deleted"
+    assert not list((rough.folder / "home").rglob("*.safetensors")), (
+        "checkpoints of published trials are deleted"
+    )
     assert "from step" in (rough.folder / "worker.log").read_text()
 
 
@@ -160,7 +164,9 @@ def test_the_models_load_where_pickles_are_forbidden_and_act(place, monkeypatch)
     assert actions.shape == (4, 3)
     assert (np.abs(actions) <= 1).all()
     repeatable = {"seed": 3}
-    np.testing.assert_array_equal(model.predict(obs, params=repeatable), model.predict(obs, params=repeatable))
+    np.testing.assert_array_equal(
+        model.predict(obs, params=repeatable), model.predict(obs, params=repeatable)
+    )
     still = {"deterministic": True}
     np.testing.assert_array_equal(model.predict(obs, params=still), model.predict(obs, params=still))
     champion = mlflow.pyfunc.load_model("models:/omad-hopper@champion")
