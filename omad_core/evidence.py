@@ -158,7 +158,8 @@ def read(path: Path) -> list[Record]:
 def _parse(line: str, where: str) -> Record:
     try:
         document = json.loads(line)
-        return Record(**{**document, "curve": tuple(document["curve"])})
+        lists = {name: tuple(document[name]) for name in ("curve", "final_returns")}
+        return Record(**{**document, **lists})
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{where} is not a record of a training: {error}; remove the line") from error
 
