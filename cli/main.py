@@ -13,6 +13,7 @@ from cli.doctor import doctor
 from cli.errors import guarded
 from cli.evaluate import evaluate
 from cli.export import export
+from cli.launch import launch
 from cli.move import move
 from cli.results import results
 from cli.run import run
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 LOOKING = (status, trials, best, evaluate, export, ui, studies, tasks)
-STEERING = (worker, server, sync, pause, resume, stop, extend, retry, move)
+STEERING = (worker, server, sync, pause, resume, stop, extend, retry, move, launch)
 MEASURING = (bench, results)
 for command in (run, train, *LOOKING, *STEERING, *MEASURING, doctor):
     app.command()(command)

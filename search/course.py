@@ -175,12 +175,13 @@ class Course:
         begun = time.monotonic()
         stored = self._keeper.stored or [(0, 0)] * len(self._members)
         states = [population.snapshot(m, mark) for m, mark in zip(self.members, stored, strict=True)]
-        ref = self._keeper.write(states, self.spool.dump())
+        curve = self.spool.dump()
+        ref = self._keeper.write(states, curve)
 
         def record(lease: Any) -> Any:
             recorded = slots.record_checkpoint(self._rooms.store, lease, ref)
             self._keeper.recorded(ref, recorded)
-            self.recording.checkpointed(ref)
+            self.recording.checkpointed(ref, curve.count(b"\n"))
             return recorded
 
         self._rooms.ledger.submit(self.hold, record)

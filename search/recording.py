@@ -13,7 +13,7 @@ from search.ledger import Hold, Ledger
 from search.patience import PATIENCE_SECONDS, patiently
 from search.storage import Store
 from tracking.errors import TrackingError, TrackingUnavailable
-from tracking.sender import Sender, send_curve
+from tracking.sender import Sender, send_first
 from tracking.spool import Spool
 from tracking.system import SystemWatch
 from tracking.tracker import RunInfo, RunStatus, Tracker
@@ -104,11 +104,14 @@ class Recording:
         except LeaseLost as error:
             log.info("%s; its run is the successor's", error)
 
-    def checkpointed(self, ref: CheckpointRef) -> None:
-        """A checkpoint is recorded on the slot: store it in the run, then send the curve up to it."""
-        self._submit("checkpoint", partial(self._upload, ref))
+    def checkpointed(self, ref: CheckpointRef, rows: int) -> None:
+        """A checkpoint that holds `rows` rows is recorded on the slot: store it in the run, then send those.
 
-    def _upload(self, ref: CheckpointRef) -> None:
+        Rows, not steps: the evaluation at its own step may come after it, and is then measured again from it.
+        """
+        self._submit("checkpoint", partial(self._upload, ref, rows))
+
+    def _upload(self, ref: CheckpointRef, rows: int) -> None:
         run_id = self.run_id()
         if not self._keeper.upload(ref, self._hold.lease, run_id, self._rooms.tracker):
             return  # a newer one has taken its place, and has a job of its own
@@ -116,14 +119,14 @@ class Recording:
 
         def record(lease: Lease) -> Lease:
             recorded = slots.record_checkpoint(self._rooms.store, lease, uploaded)
-            self._submit("curve", partial(self._send_curve, ref.step))
+            self._submit("curve", partial(self._send_curve, rows))
             return recorded
 
         self._rooms.ledger.submit(self._hold, record)
 
-    def _send_curve(self, step: int) -> None:
+    def _send_curve(self, rows: int) -> None:
         """Only now: whoever takes over can go on from here, so that no point is ever measured twice."""
-        send_curve(self._spool, self._rooms.tracker, self.run_id(), step)
+        send_first(self._spool, self._rooms.tracker, self.run_id(), rows)
         if self._abandoned is not None:
             self._rooms.tracker.delete(self._abandoned, ARTIFACTS)
             self._abandoned = None

@@ -66,7 +66,8 @@ def _send(slot: SlotRow, handle: StudyHandle, tracker: Tracker, home: Home) -> i
         return 0
     lease, _, _ = newest.name.partition("/")
     spool = Spool(home.slot(handle.name, handle.uid, slot.number) / lease)
-    return send_curve(spool, tracker, slot.mlflow_run_id, newest.step)
+    # An evaluation at the checkpoint's own step may have come after it, and is then measured again from it.
+    return send_curve(spool, tracker, slot.mlflow_run_id, newest.step - 1)
 
 
 def _repair(store: Store, handle: StudyHandle, tracker: Tracker, slot: SlotRow, run_id: str) -> bool:

@@ -18,6 +18,7 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 ROWS_PER_CALL = 100  # what is sent again after a failure: MLflow takes points it has ten times slower
 MOST_FAILURES = 1_000
+ANY_STEP = 2**62
 
 Job = Callable[[], object]
 _log = logging.getLogger(__name__)
@@ -186,3 +187,13 @@ def send_curve(spool: Spool, tracker: Tracker, run_id: str, up_to_step: int) -> 
         spool.mark_sent(unsent)
         total += len(unsent.rows)
     return total
+
+
+def send_first(spool: Spool, tracker: Tracker, run_id: str, count: int) -> None:
+    """Send what was not sent of the first `count` rows."""
+    while (left := count - spool.sent) > 0:
+        unsent = spool.unsent(ANY_STEP, min(left, ROWS_PER_CALL))
+        if not unsent.rows:
+            return
+        tracker.log_rows(run_id, unsent.rows)
+        spool.mark_sent(unsent)

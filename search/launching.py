@@ -1,0 +1,160 @@
+"""Launching workers on what a user has already: Slurm, Ray, Kubernetes. Queue, placement, restarts are theirs."""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.errors import SearchError
+
+
+class LaunchRefused(SearchError):
+    """Workers cannot be started this way here; the sentence says what is missing."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Workers of one study, wherever they run; addresses travel in the environment."""
+
+    study: str
+    workers: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    cpus: int = 1
+    gpus: float = 0.0
+    """GPUs a worker; 0.5 puts two workers on one, where the scheduler can share it."""
+    grace_seconds: int = 30
+
+    @property
+    def words(self) -> list[str]:
+        """A worker's command line, without the interpreter."""
+        device = "cuda:0" if self.gpus else self.device
+        options = ["--device", device, "--threads", str(self.cpus), "--grace", str(self.grace_seconds)]
+        return ["-m", "cli.main", "worker", self.study, *options]
+
+
+def work(job: Job) -> int:
+    """One worker, in a process of its own so that signals reach it; its exit code."""
+    with subprocess.Popen([sys.executable, *job.words], env={**os.environ, **job.environment}) as process:
+        return process.wait()
+
+
+class SlurmWorker:
+    """What submitit runs: a worker, put back into the queue when Slurm preempts it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __call__(self) -> int:
+        """Work; a worker that does not end well fails its job."""
+        code = work(self._job)
+        if code:
+            raise LaunchRefused(f"the worker ended with code {code}; its log is above")
+        return code
+
+    def checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        """Called by submitit on preemption: the worker has had its signal and keeps its own checkpoints."""
+        return _required("submitit", "slurm").helpers.DelayedSubmission(self)
+
+
+def slurm(job: Job, folder: Path, cluster: str | None = None, **options: Any) -> list[Any]:
+    """An array of workers through submitit; its jobs. `cluster="local"` runs them here."""
+    executor = _required("submitit", "slurm").AutoExecutor(folder=folder, cluster=cluster)
+    executor.update_parameters(
+        name=f"omad-{job.study}",
+        cpus_per_task=job.cpus,
+        gpus_per_node=int(-(-job.gpus // 1)),
+        **options,
+    )
+    with executor.batch():
+        submitted = [executor.submit(SlurmWorker(job)) for _ in range(job.workers)]
+    return list(submitted)
+
+
+def ray(job: Job, address: str | None = None) -> list[Any]:
+    """Actors, one a worker, restarted by Ray; what they answer when they have ended."""
+    module = _required("ray", "ray")
+    if not module.is_initialized():
+        module.init(address=address, log_to_driver=False, include_dashboard=False)
+    options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1, "max_task_retries": -1}
+    actors = [module.remote(RayWorker).options(**options).remote() for _ in range(job.workers)]
+    return [(actor, actor.run.remote(job)) for actor in actors]
+
+
+class RayWorker:
+    """One worker as a Ray actor."""
+
+    def run(self, job: Job) -> int:
+        """Work; the exit code."""
+        return work(job)
+
+
+def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> dict[str, Any]:
+    """An Indexed Job of workers. The addresses come from a Secret, not from the manifest."""
+    resources: dict[str, Any] = {"requests": {"cpu": str(job.cpus)}}
+    if job.gpus:
+        resources["limits"] = {"nvidia.com/gpu": str(int(-(-job.gpus // 1)))}
+    container = {
+        "name": "worker",
+        "image": image,
+        "command": ["python", *job.words],
+        "envFrom": [{"secretRef": {"name": secret}}],
+        "resources": resources,
+    }
+    pod = {
+        "restartPolicy": "OnFailure",
+        "terminationGracePeriodSeconds": job.grace_seconds + 5,
+        "containers": [container],
+    }
+    labels = {"app.kubernetes.io/name": "omad-search", "omad-search/study": job.study}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": _dns_name(f"omad-{job.study}"), "namespace": namespace, "labels": labels},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": job.workers,
+            "parallelism": job.workers,
+            "backoffLimit": 20,
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def kubectl(document: str) -> str:
+    """Apply a manifest; what kubectl says. Raises LaunchRefused."""
+    try:
+        done = subprocess.run(
+            ["kubectl", "apply", "-f", "-"], input=document, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise LaunchRefused("kubectl is not installed here; --dry-run prints the manifest") from None
+    if done.returncode:
+        raise LaunchRefused(f"kubectl refused the manifest: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
+
+
+def _dns_name(text: str) -> str:
+    kept = "".join(letter if letter.isalnum() else "-" for letter in text.lower())
+    return kept[:63].strip("-")
+
+
+def _required(name: str, extra: str) -> Any:
+    try:
+        module = importlib.import_module(name)
+        if name == "submitit":
+            importlib.import_module("submitit.helpers")
+    except ImportError as error:
+        raise LaunchRefused(
+            f"{name} cannot be imported ({error}); install it with: pip install 'omad-search[{extra}]'"
+        ) from None
+    return module
+
+
+def shown(words: Sequence[str]) -> str:
+    """A worker's command as it would run."""
+    return " ".join(["python", *words])

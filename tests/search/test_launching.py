@@ -1,0 +1,98 @@
+"""Workers on schedulers: real ones where they run locally, the manifest's shape elsewhere."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search import launching
+from search.launching import Job
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job whose "workers" write what they were called with, in place of training."""
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "__init__.py").write_text("")
+    (tmp_path / "cli" / "main.py").write_text(
+        "import os, sys, pathlib\n"
+        f"pathlib.Path({str(tmp_path)!r}, f'ran-{{os.getpid()}}')"
+        ".write_text(' '.join(sys.argv[1:]) + ' ' + os.environ['OMAD_STORAGE'])\n"
+    )
+    environment = {"OMAD_STORAGE": "sqlite:///x.db", "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    return Job("hopper", 2, environment, grace_seconds=7)
+
+
+def check(folder: Path) -> None:
+    ran = [file.read_text() for file in folder.glob("ran-*")]
+    assert ran == ["worker hopper --device cpu --threads 1 --grace 7 sqlite:///x.db"] * 2
+
+
+def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path) -> None:
+    pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
+    code = (
+        "import sys, json; from search.launching import Job, slurm; from pathlib import Path\n"
+        f"job = Job('hopper', 2, {dict(marker.environment)!r}, grace_seconds=7)\n"
+        f"jobs = slurm(job, Path({str(tmp_path)!r}, 'logs'),"
+        " cluster='local', timeout_min=5)\n"
+        "assert [job.result() for job in jobs] == [0, 0]\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    check(tmp_path)
+
+
+def test_a_preempted_worker_is_queued_again_as_it_is(marker: Job) -> None:
+    submitit = pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
+    again = launching.SlurmWorker(marker).checkpoint()
+    assert isinstance(again, submitit.helpers.DelayedSubmission)
+    assert again.function._job == marker
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'omad-search[ray]'")
+def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path) -> None:
+    code = (
+        "import ray; from search.launching import Job, ray as start\n"
+        "ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
+        f"started = start(Job('hopper', 2, {dict(marker.environment)!r}, grace_seconds=7))\n"
+        "assert ray.get([answer for _, answer in started]) == [0, 0]\n"
+        "ray.shutdown()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=180, env=environment)
+    check(tmp_path)
+
+
+def test_the_manifest_is_an_indexed_job_without_addresses() -> None:
+    job = Job("my_study", 8, {"OMAD_STORAGE": "postgresql://u:hush@db/x"}, cpus=2, gpus=1, grace_seconds=40)
+    made = launching.manifest(job, "registry/omad:1", "omad-addresses")
+    assert "hush" not in str(made)
+    assert (made["apiVersion"], made["kind"], made["metadata"]["name"]) == (
+        "batch/v1",
+        "Job",
+        "omad-my-study",
+    )
+    spec = made["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 8, 8)
+    pod = spec["template"]["spec"]
+    assert pod["restartPolicy"] in ("OnFailure", "Never"), "Jobs take no other"
+    assert pod["terminationGracePeriodSeconds"] > 40
+    (container,) = pod["containers"]
+    assert container["command"][:4] == ["python", "-m", "cli.main", "worker"]
+    assert container["resources"] == {"requests": {"cpu": "2"}, "limits": {"nvidia.com/gpu": "1"}}
+    assert container["envFrom"] == [{"secretRef": {"name": "omad-addresses"}}]
+
+
+def test_a_missing_package_is_named_with_what_installs_it() -> None:
+    with pytest.raises(launching.LaunchRefused, match=r"omad-search\[slurm\]"):
+        launching._required("no_such_package", "slurm")
