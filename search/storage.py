@@ -16,6 +16,7 @@ from search.engines import READ_ONLY, begin_immediately, build_engine, engine_op
 from search.errors import StorageRefused
 from search.faults import guarded
 from search.locks import creation_lock
+from search.mounts import network_type
 from search.tables import SCHEMA_VERSION, Base, Schema
 from search.urls import SQLITE, backend, parse, redacted_url, require_driver
 
@@ -114,6 +115,11 @@ def _check_file(url: URL, create: bool) -> None:
         raise StorageRefused(f"storage {shown}: there is no folder {path.parent.resolve()}; create it first")
     if path.is_dir():
         raise StorageRefused(f"storage {shown} is a folder; give a file in it, such as {path / 'omad.db'}")
+    if kind := network_type(path):
+        raise StorageRefused(
+            f"storage {shown} lies on a network file system ({kind}), where SQLite loses writes; give a path on a "
+            "local disk, or PostgreSQL: postgresql://user@host/database"
+        )
     if not create and not path.exists():
         raise StorageRefused(f"storage {shown}: there is no such file; `omad-search run` creates one")
 
