@@ -21,6 +21,8 @@ from cli.options import Tracking
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 PORTS_TRIED = 20
+VIEW = "#/experiments?workflowType=machine_learning"
+"""The UI's view for training; without it, it begins with the one for language models."""
 
 
 def ui(
@@ -41,7 +43,7 @@ def ui(
         server = _start(address, chosen, log)
         try:
             _wait_until_it_answers(server, chosen, log)
-            say(f"http://127.0.0.1:{chosen}")
+            say(f"http://127.0.0.1:{chosen}/{VIEW}")
             say("Ctrl-C ends it", stderr=True)
             server.wait()
         except KeyboardInterrupt:

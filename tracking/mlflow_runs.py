@@ -20,7 +20,7 @@ ROLE_TAG = "omad.role"
 NOTE_TAG = "mlflow.note.content"
 """What the run's page shows as its description."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""The MLflow UI then opens the experiment with its runs and charts, instead of asking what kind it is."""
+"""What MLflow's UI calls an experiment of trainings."""
 OUTCOME_TAG = "omad.outcome"
 REASON_TAG = "omad.reason"
 MLFLOW_STATUS: dict[RunStatus, str] = {

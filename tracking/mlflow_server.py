@@ -32,4 +32,5 @@ def page(address: str, experiment_id: str, run_id: str) -> str:
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     path = f"{parts.path.rstrip('/')}/"
-    return urlunsplit((parts.scheme, host, path, "", f"/experiments/{experiment_id}/runs/{run_id}"))
+    run = f"/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    return urlunsplit((parts.scheme, host, path, "", run))

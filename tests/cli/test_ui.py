@@ -31,7 +31,7 @@ def test_the_ui_shows_the_store_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stdout is not None
-    address = process.stdout.readline().strip()
+    address = process.stdout.readline().strip().partition("/#")[0]
     servers = psutil.Process(process.pid).children(recursive=True)
     request = urllib.request.Request(
         f"{address}/api/2.0/mlflow/experiments/search",

@@ -47,7 +47,7 @@ def test_passwords_and_tokens_are_hidden(text: str, shown: str) -> None:
     [
         "sqlite:///omad.db",
         "http://127.0.0.1:5000",
-        "http://ml.org:5000/#/experiments/1/runs/abc",
+        "http://ml.org:5000/#/experiments/1/runs/abc?workflowType=machine_learning",
         "https://ml.org:5000/models/omad-hopper@champion",
         "postgresql://ann@db.org/runs",
         "models:/omad-hopper@champion",

@@ -1,0 +1,218 @@
+"""What a person sees in the MLflow UI after a small study, by a real browser.
+
+OMAD_SCREENSHOTS=docs/images keeps pictures of the pages there.
+"""
+
+import importlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+pytestmark = [
+    pytest.mark.slow,
+    # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+ROOT = Path(__file__).parents[2]
+STUDY = ["run", "--task", "hopper", "--profile", "smoke", "--workers", "1", "--env-steps", "1200"]
+STUDY += ["--trials", "4", "--set", "log_every_steps=50", "--set", "evaluation.every_steps=100"]
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --window-size=1300,860"
+)
+PATIENCE_SECONDS = 60
+COLOURS = 128
+HIDE_FOLDERS = """
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  const text = texts.currentNode;
+  text.textContent = text.textContent.replace(/file:\\S*mlruns/, "file:///.../mlruns");
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a finished study; OMAD_STUDY_FOLDER names one that is there already."""
+    if ready := os.environ.get("OMAD_STUDY_FOLDER"):
+        return Path(ready)
+    made = tmp_path_factory.mktemp("study")
+    done = _command(made, *STUDY)
+    out, err = done.communicate(timeout=600)
+    assert done.returncode == 0, out + err
+    return made
+
+
+def _command(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    hidden = ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """What `omad-search ui` prints."""
+    process = _command(folder, "ui", "--port", "5650")
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+class Browser:
+    """A page and what one reads on it."""
+
+    def __init__(self, driver: Any, address: str) -> None:
+        self.driver, self.server = driver, address.partition("/#")[0]
+
+    def open(self, path: str) -> None:
+        self.driver.get(f"{self.server}/#/{path}?workflowType=machine_learning")
+        self.driver.refresh()
+
+    def text(self) -> str:
+        return str(self.driver.execute_script("return document.body.innerText"))
+
+    def wait_for(self, *words: str) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while missing := [word for word in words if word not in self.text()]:
+            assert time.monotonic() < end, f"{missing} not on {self.driver.current_url}:\n{self.text()}"
+            time.sleep(0.3)
+
+    def count(self, selector: str) -> int:
+        return len(self.driver.find_elements("css selector", selector))
+
+    def click(self, selector: str) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not self.driver.execute_script(
+            "const found = document.querySelector(arguments[0]); if (found) found.click(); return !!found",
+            selector,
+        ):
+            assert time.monotonic() < end, f"nothing to click on: {selector}"
+            time.sleep(0.3)
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture of the page where they are wanted."""
+        if place := os.environ.get("OMAD_SCREENSHOTS"):
+            time.sleep(2)
+            self.driver.execute_script(HIDE_FOLDERS)
+            file = ROOT / place / f"{name}.png"
+            self.driver.save_screenshot(str(file))
+            with Image.open(file) as picture:
+                small = picture.convert("RGB").quantize(COLOURS)
+            small.save(file, optimize=True)
+
+
+@pytest.fixture(scope="module")
+def browser(address: str) -> Iterator[Browser]:
+    selenium = importlib.import_module("selenium.webdriver")
+    service = importlib.import_module("selenium.webdriver.chrome.service")
+    found = shutil.which("chromium"), shutil.which("chromedriver")
+    if None in found:
+        pytest.skip("no browser here: apt-get install --no-install-recommends chromium chromium-driver")
+    options = selenium.ChromeOptions()
+    options.binary_location = found[0]
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    driver = selenium.Chrome(options=options, service=service.Service(found[1]))
+    driver.get(address)
+    browser = Browser(driver, address)
+    browser.wait_for("hopper")
+    browser.click("button[data-component-id='mlflow.assistant.chat_panel.close']")
+    yield browser
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def ids(folder: Path) -> dict[str, str]:
+    """Ids of the experiment, of the study's run, of the best trial's run and of its model."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("hopper")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    (study,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    number = study.data.tags["omad.best_trial"]
+    (best,) = [run for run in runs if run.data.tags.get("omad.trial") == number]
+    model = best.data.tags["omad.model"].removeprefix("models:/")
+    return {
+        "experiment": experiment.experiment_id,
+        "study": study.info.run_id,
+        "best": best.info.run_id,
+        "number": number,
+        "model": model,
+    }
+
+
+def test_the_experiment_shows_the_study_with_its_trials_below_it(
+    browser: Browser, address: str, ids: dict[str, str]
+) -> None:
+    browser.driver.get(address)
+    browser.wait_for("hopper")
+    browser.open(f"experiments/{ids['experiment']}")
+    browser.wait_for("Runs", "hopper", "matching runs")
+    assert "trial 0" not in browser.text()
+    browser.click("button[data-component-id*='runnamecellrenderer']")
+    browser.wait_for("trial 0", "trial 1", f"trial-{ids['number']}")
+    browser.shoot("runs")
+
+
+def test_the_studys_run_tells_what_is_searched_and_how_it_went(browser: Browser, ids: dict[str, str]) -> None:
+    browser.open(f"experiments/{ids['experiment']}/runs/{ids['study']}")
+    browser.wait_for("study/best_value", "trial 0", "omad.progress", "trials ended", "proposed by tpe")
+    browser.wait_for("space/critic.learning_rate")
+    assert "Finished" in browser.text()
+    browser.shoot("study")
+
+
+def test_a_trials_curves_are_drawn(browser: Browser, ids: dict[str, str]) -> None:
+    browser.open(f"experiments/{ids['experiment']}/runs/{ids['best']}/model-metrics")
+    browser.wait_for("return_mean", "Step")
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not browser.count(".js-plotly-plot .scatterlayer path.js-line"):
+        assert time.monotonic() < end, "no chart has a curve"
+        time.sleep(0.3)
+    drawn = browser.driver.find_element("css selector", ".scatterlayer path.js-line").get_attribute("d")
+    assert len(re.findall("[ML]", drawn)) >= 1
+    assert len(re.findall(r"-?\d+\.?\d*,-?\d+\.?\d*", drawn)) > 4, "a curve has several points"
+    browser.shoot("curves")
+
+
+def test_the_report_and_the_pictures_are_among_the_studys_artifacts(
+    browser: Browser, ids: dict[str, str]
+) -> None:
+    browser.open(f"experiments/{ids['experiment']}/runs/{ids['study']}/artifacts/report.md")
+    browser.wait_for("report.md", "pictures", "spec.json", "Return on fresh episodes", "random play")
+    browser.shoot("report")
+    browser.open(f"experiments/{ids['experiment']}/runs/{ids['best']}/artifacts/pictures/learning_curve.png")
+    browser.wait_for("learning_curve.png")
+
+
+def test_the_model_has_a_page_with_its_score_and_the_champion_a_card(
+    browser: Browser, ids: dict[str, str]
+) -> None:
+    browser.open(f"experiments/{ids['experiment']}/models/{ids['model']}")
+    browser.wait_for(f"trial-{ids['number']}", "score", "eval/return_mean", "Ready")
+    browser.shoot("model")
+    browser.open("models/omad-hopper")
+    browser.wait_for(
+        "omad-hopper", "champion", "Decentralised OMAD policies", "fresh episodes", "models serve"
+    )
+    browser.shoot("champion")
