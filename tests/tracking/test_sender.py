@@ -11,7 +11,7 @@ import pytest
 from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
 from tracking.null import NullTracker
 from tracking.point import Row
-from tracking.sender import Sender, send_curve
+from tracking.sender import Sender, send_curve, send_first
 from tracking.spool import Spool
 
 
@@ -265,3 +265,15 @@ def test_a_curve_that_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
     tracker.server.up.set()
     assert send_curve(spool, tracker, "run", up_to_step=9) == 5
     assert tracker.rows == rows
+
+
+def test_no_row_past_the_count_leaves_even_at_the_same_step(tmp_path: Path) -> None:
+    spool, tracker = Spool(tmp_path), RowsTracker()
+    spool.append([Row(step, step, {"x": 1.0}) for step in (100, 200, 200, 300)])
+    send_first(spool, tracker, "run", 2)
+    assert spool.sent == 2
+    send_first(spool, tracker, "run", 1)
+    assert spool.sent == 2
+    send_first(spool, tracker, "run", 4)
+    assert [row.time_ms for row in spool.rows()] == [100, 200, 200, 300]
+    assert spool.sent == 4
