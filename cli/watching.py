@@ -23,7 +23,7 @@ from search.study import StudyHandle
 from search.supervise import Child, Supervisor
 from search.view import StudyView
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 GRACE_SECONDS = 30.0
 HINT = "Ctrl-C: checkpoint and stop"
 STOPPING = "stopping: writing checkpoints (Ctrl-C again: stop now)"

@@ -56,7 +56,8 @@ def test_a_study_runs_from_nothing_to_a_report_and_survives_ctrl_c(
     assert "the same command again continues" in interrupted(tmp_path)
     text = finished(tmp_path)
     assert re.search(r"trial 0 goes on at step [1-9][\d,]*: entropy.mode=learned", text)
-    assert re.search(r"trial 1 begins: entropy.mode=", text)
+    # How far a trial is when it is first looked at depends on the machine.
+    assert re.search(r"trial 1 (begins|goes on at step [\d,]+): entropy.mode=", text)
     assert "hopper: 2 of 2 trials ended" in text
     for name in (
         "best, trial",

@@ -155,7 +155,7 @@ def test_the_models_load_where_pickles_are_forbidden_and_act(place, monkeypatch)
     study.start()
     study.finish()
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    mlflow.set_tracking_uri(study.tracking)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", study.tracking)
     (run,) = [r.mlflow_run_id for r in study.rows()]
     tracker = MlflowTracker(study.tracking)
     model = mlflow.pyfunc.load_model(tracker.model_of(run))

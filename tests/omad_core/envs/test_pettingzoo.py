@@ -121,7 +121,7 @@ def test_an_environment_that_cannot_save_begins_its_episode_anew(
     start = env.observe()[0]
     env.step(joint(1, 1, 1))
     saved = env.save(0)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="omad_core"):
         env.restore(0, saved)
     np.testing.assert_array_equal(env.observe()[0], start)
     assert "anew" in caplog.text
