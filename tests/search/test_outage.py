@@ -202,7 +202,7 @@ def test_an_outage_and_a_worker_killed_in_it_lose_and_double_nothing(site: Calla
 @pytest.mark.slow
 def test_training_keeps_its_pace_through_ten_minutes_without_the_server(site: Callable[..., Site]) -> None:
     seconds = float(os.environ.get("OMAD_OUTAGE_SECONDS", "600"))
-    steps = int(2 * 40 * seconds) // 250 * 250
+    steps = int(120 * seconds) // 250 * 250
     here = site(4, steps)
     for _ in range(2):
         here.start_worker()
@@ -216,6 +216,7 @@ def test_training_keeps_its_pace_through_ten_minutes_without_the_server(site: Ca
     marks.append(here.spent())
     until = time.time() * 1000
     here.start_server()
+    here.start_worker()  # where the machine is so fast that training ended in the outage, it sends what was left
     here.finish(20 * seconds)
     assert_everything_once(here)
     outside, inside = paces(here, since, until)
