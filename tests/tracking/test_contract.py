@@ -275,7 +275,9 @@ def test_only_a_server_has_pages(mlflow_tracker: MlflowTracker, study: str) -> N
     run_id = mlflow_tracker.open_run(trial(study))
     experiment = stored(mlflow_tracker, run_id).info.experiment_id
     if mlflow_tracker.address.startswith("http"):
-        page = f"{mlflow_tracker.address}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+        page = (
+            f"{mlflow_tracker.address}/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning"
+        )
         assert mlflow_tracker.ui_address(run_id) == page
     else:
         assert mlflow_tracker.ui_address(run_id) is None
