@@ -30,5 +30,8 @@ def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking:
     )
     if left:
         numbers = ", ".join(str(slot.number) for slot in left)
-        say(f"not published: slots {numbers}; run this where their workers ran", stderr=True)
+        say(
+            f"not published yet: slots {numbers}; their workers may be at it, else run this where they ran",
+            stderr=True,
+        )
         raise typer.Exit(FAILURE)

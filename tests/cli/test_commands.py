@@ -199,3 +199,10 @@ def test_export_names_what_is_missing(run: Run, study: None, tmp_path: Path) -> 
     )
     assert "and has no model" in run("export", "hopper", "--to", str(tmp_path / "home"), code=2)
     assert not (tmp_path / "home").exists()
+
+
+# MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_sync_leaves_what_a_worker_holds_and_says_so(run: Run, study: None) -> None:
+    said = run("sync", code=1)
+    assert "not published yet: slots 0, 1, 2; their workers may be at it" in said
