@@ -48,7 +48,7 @@ def run(
     from tracking.mlflow_tracker import MlflowTracker
 
     numbers = {"trials": trials, "seeds": seeds, "seed": study_seed}
-    given = wishes.given(_named(task), profile, numbers, env_steps, set_)
+    given = wishes.given(task or _task_of(study, storage), profile, numbers, env_steps, set_)
     workplan = plan(devices, workers, trials or 1_000_000)
     spec = build(given, study, workplan.has_gpu)
     if not out().is_terminal:
@@ -61,12 +61,17 @@ def run(
     raise typer.Exit(code)
 
 
-def _named(task: str | None) -> str:
+def _task_of(study: str | None, storage: str) -> str:
+    """The task of a study that exists: continuing it needs no more than its name."""
     from omad_core.errors import ConfigError
+    from search.spec import StudySpec
+    from search.storage import open_storage
+    from search.study import open_study
 
-    if task is None:
+    if study is None:
         raise ConfigError("which task? Write --task hopper; `omad-search tasks` lists them all")
-    return task
+    with open_storage(storage) as store:
+        return StudySpec.from_json(open_study(store, study).spec).task
 
 
 def _shown(address: str) -> str:

@@ -35,8 +35,8 @@ def read(
         _trial(spec, slot, trials.get(slot.trial_id if slot.trial_id is not None else -1)) for slot in slots
     ]
     default = next((t.number for t in trials.values() if t.user_attrs.get(START) == 0), None)
-    others = outsiders(store, handle)
-    elapsed = time.monotonic() - began if began is not None else time.time() - handle.created_at
+    others = outsiders(store, handle, list(trials.values()))
+    elapsed = time.monotonic() - began if began is not None else _age(handle, views, list(trials.values()))
     return StudyView(
         name=handle.name,
         task=spec.task,
@@ -51,6 +51,13 @@ def read(
         external=len(others.external),
         enqueued=len(others.waiting),
     )
+
+
+def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Sequence[FrozenTrial]) -> float:
+    """Seconds from the creation of a study until now, or until its last trial ended."""
+    ends = [t.datetime_complete.timestamp() for t in trials if t.datetime_complete is not None]
+    over = bool(ends) and all(view.ended for view in views)
+    return (max(ends) if over else time.time()) - handle.created_at
 
 
 def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialView:

@@ -93,13 +93,14 @@ def optuna_study(
         )
 
 
-def outsiders(store: Store, handle: StudyHandle) -> Outsiders:
-    """Enqueued trials that wait for a slot, and those that others run."""
+def outsiders(store: Store, handle: StudyHandle, trials: Sequence[FrozenTrial] | None = None) -> Outsiders:
+    """Enqueued trials that wait for a slot, and those that others run; `trials` where all are known already."""
     with store.read() as connection:
         query = select(Slot.trial_id).where(Slot.study_id == handle.study_id, Slot.trial_id.is_not(None))
         bound = set(connection.scalars(query))
-    with store.guard():
-        trials = store.optuna.get_all_trials(handle.study_id, deepcopy=False)
+    if trials is None:
+        with store.guard():
+            trials = store.optuna.get_all_trials(handle.study_id, deepcopy=False)
     free = [t for t in trials if t._trial_id not in bound]
     waiting = [t for t in free if t.state is TrialState.WAITING]
     external = [t for t in free if t.state is not TrialState.WAITING and SLOT not in t.user_attrs]

@@ -1,6 +1,7 @@
 """Commands that look: what they print of a real study in a real storage, for people and as JSON."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,18 @@ def test_status_shows_the_study(run: Run) -> None:
     assert "3/10 trials" in text
     assert "best so far: trial 1 with return 419.5; the defaults have 219.0" in text
     assert "3/10 trials" in run("status"), "the only study needs no name"
+
+
+def test_the_time_of_an_ended_study_stands_still(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = catalog.build(catalog.find("hopper"), Given(numbers={"trials": 1}), has_gpu=False)
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        handle = create_study(store, "hopper", spec.trials, spec.to_json(), [spec.defaults()])
+        train(store, handle, "complete", [20.0, 100.0])
+    tomorrow = time.time() + 86_400
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    assert json.loads(run("status", "--json"))["elapsed_seconds"] < 3_600
 
 
 @pytest.mark.usefixtures("study")

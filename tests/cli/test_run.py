@@ -75,6 +75,11 @@ def test_a_study_runs_from_nothing_to_a_report_and_survives_ctrl_c(
     assert left.value.code == 0
     assert "mean return" in capsys.readouterr().out
 
+    with pytest.raises(SystemExit) as left:
+        main(["run", "--study", "hopper"])
+    assert left.value.code == 0
+    assert "study hopper is finished; `--trials 12` gives it more trials" in capsys.readouterr().err
+
 
 def _check_runs(client: MlflowClient) -> None:
     """One run for the study, one a trial, each curve once and in order."""
