@@ -9,20 +9,10 @@ import sqlalchemy.exc
 from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestException
 
 from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
+from tracking.mlflow_away import is_away, sentence
 from tracking.redact import redact
 
 _log = logging.getLogger(__name__)
-_CONNECTION_LOST = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.RetryError,
-    requests.exceptions.ChunkedEncodingError,
-    sqlalchemy.exc.OperationalError,
-    sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.TimeoutError,
-    ConnectionError,
-    TimeoutError,
-)
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _LOGIN = frozenset({401, 403})
 
@@ -55,11 +45,13 @@ def translated(address: str) -> Iterator[None]:
 def translate(error: Exception, address: str) -> TrackingError:
     """The error of this room that says the same."""
     place = redact(address)
-    if _is_connection_lost(error):
-        return TrackingUnavailable(f"The tracking store {place} cannot be reached ({_brief(error)}).")
+    if is_away(error):
+        return TrackingUnavailable(sentence(error, address))
     status = _status(error)
     if status in _TRY_AGAIN:
-        return TrackingUnavailable(f"The tracking store {place} has trouble answering ({_brief(error)}).")
+        return TrackingUnavailable(
+            f"The tracking store {place} answers with an error of its own ({status}): its log says which."
+        )
     if status in _LOGIN:
         return TrackingRefused(
             f"The tracking server {place} refuses this client: {_brief(error)}. {_ADMISSION}"
@@ -67,16 +59,6 @@ def translate(error: Exception, address: str) -> TrackingError:
     if status is None and isinstance(error, OSError):
         return TrackingError(f"Recording to {place} failed on this machine: {redact(str(error))}.")
     return TrackingRefused(f"The tracking store {place} does not accept this: {_brief(error)}.")
-
-
-def _is_connection_lost(error: BaseException | None) -> bool:
-    """Whether a lost connection is at the root: MLflow wraps those in errors of other kinds."""
-    seen = 0
-    while error is not None and seen < 20:
-        if isinstance(error, _CONNECTION_LOST):
-            return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
 
 
 def _status(error: Exception) -> int | None:

@@ -2,6 +2,7 @@
 
 import http.server
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from mlflow import MlflowClient
 
 from tracking.errors import TrackingRefused, TrackingUnavailable
+from tracking.mlflow_errors import translated
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.point import Row
 from tracking.sender import Sender, send_curve
@@ -45,7 +48,8 @@ def closed_port() -> int:
 def test_a_server_that_is_down_is_told_at_once_and_by_its_address() -> None:
     port = closed_port()
     tracker = MlflowTracker(f"http://ann:hunter2@127.0.0.1:{port}")
-    took = seconds_until(TrackingUnavailable, tracker.check, rf"http://\*\*\*@127\.0\.0\.1:{port} cannot be")
+    shown = rf"^The tracking server http://\*\*\*@127\.0\.0\.1:{port} cannot be reached: nothing listens there; start"
+    took = seconds_until(TrackingUnavailable, tracker.check, shown)
     assert took < 1
     took = seconds_until(
         TrackingUnavailable, lambda: tracker.open_run(RunInfo("x", "x")), "cannot be reached"
@@ -57,7 +61,9 @@ def test_a_database_server_that_is_down_is_told_at_once_and_without_its_password
     port = closed_port()
     tracker = MlflowTracker(f"postgresql+psycopg://ann:hunter2@127.0.0.1:{port}/runs")
     took = seconds_until(
-        TrackingUnavailable, tracker.check, rf"ann:\*\*\*@127\.0\.0\.1:{port}/runs cannot be"
+        TrackingUnavailable,
+        tracker.check,
+        rf"ann:\*\*\*@127\.0\.0\.1:{port}/runs cannot be reached: nothing listens",
     )
     assert took < 3
     with pytest.raises(TrackingUnavailable) as caught:
@@ -69,7 +75,27 @@ def test_a_database_server_that_is_down_is_told_at_once_and_without_its_password
 
 def test_a_host_that_does_not_exist_is_told() -> None:
     tracker = MlflowTracker("http://no-such-host.invalid:5000")
-    seconds_until(TrackingUnavailable, tracker.check, r"no-such-host\.invalid:5000 cannot be reached")
+    seconds_until(
+        TrackingUnavailable, tracker.check, r"no-such-host\.invalid:5000 cannot be reached: no such host"
+    )
+
+
+def test_a_database_that_cannot_be_used_now_is_told_without_its_drivers_words(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    engine = sqlalchemy.create_engine(address, connect_args={"timeout": 0}, poolclass=sqlalchemy.NullPool)
+    with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as holder:
+        holder.execute("CREATE TABLE held (x)")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TrackingUnavailable) as caught, translated(address), engine.begin() as connection:
+            connection.execute(sqlalchemy.text("INSERT INTO held VALUES (1)"))
+    holder.close()
+    held = "another program has held the file for long; end that one."
+    assert str(caught.value) == f"The tracking database {address} cannot be reached: {held}"
+    (tmp_path / "folder").mkdir()
+    address = f"sqlite:///{tmp_path}/folder"
+    match = f"^The tracking database {address} cannot be reached: it cannot be opened; check the path and its"
+    with pytest.raises(TrackingUnavailable, match=match), translated(address):
+        sqlalchemy.create_engine(address).connect()
 
 
 @contextmanager
@@ -105,9 +131,9 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         (401, b"who are you", TrackingRefused, "MLFLOW_TRACKING_USERNAME"),
         (403, b"Invalid Host header", TrackingRefused, "--allowed-hosts"),
         (403, b'{"error_code": "PERMISSION_DENIED"}', TrackingRefused, "refuses this client"),
-        (500, b"oh", TrackingUnavailable, "cannot be reached .*too many"),
-        (503, b"later", TrackingUnavailable, "cannot be reached .*too many"),
-        (429, b"too many", TrackingUnavailable, "cannot be reached .*too many"),
+        (500, b"oh", TrackingUnavailable, "it answers with errors; its own log"),
+        (503, b"later", TrackingUnavailable, "it answers with errors; its own log"),
+        (429, b"too many", TrackingUnavailable, "it answers with errors; its own log"),
     ],
 )
 def test_what_answers_but_does_not_serve_is_told_apart(
