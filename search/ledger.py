@@ -101,8 +101,7 @@ class Ledger:
     def busy(self, hold: Hold, seconds: float) -> None:
         """The trainer says that it cannot report for up to `seconds`: extend the lease once by that."""
         with self._changed:
-            hold.busy_seconds = seconds
-            hold.told, hold.renewed = time.monotonic(), 0.0
+            hold.busy_seconds, hold.told = seconds, time.monotonic()
             self._changed.notify_all()
 
     def submit(self, hold: Hold, write: Write) -> None:
@@ -165,10 +164,16 @@ class Ledger:
             self._changed.notify_all()
 
     def _renew(self, hold: Hold) -> None:
-        begun = time.monotonic()
-        seconds = self._lease_seconds + hold.busy_seconds
-        hold.wanted = slots.renew(self._store, hold.lease, seconds, hold.progress)
-        hold.busy_seconds, hold.renewed = 0.0, begun
+        with self._changed:
+            begun, announced, hold.busy_seconds = time.monotonic(), hold.busy_seconds, 0.0
+            progress = hold.progress
+        try:
+            hold.wanted = slots.renew(self._store, hold.lease, self._lease_seconds + announced, progress)
+        except StorageUnavailable:
+            with self._changed:
+                hold.busy_seconds = max(hold.busy_seconds, announced)
+            raise
+        hold.renewed = begun
 
     def _next(self) -> tuple[Hold, Write | None] | None:
         """The next write, or a renewal (None for its write) that is due; waited for."""
@@ -188,7 +193,8 @@ class Ledger:
         now = time.monotonic()
         for hold in self._holds:
             fresh = hold.told > hold.renewed and now - hold.told < FORGOTTEN_AFTER + self._lease_seconds / 2
-            if hold.lost is None and fresh and now - hold.renewed >= self._every:
+            due = hold.busy_seconds > 0 or now - hold.renewed >= self._every
+            if hold.lost is None and fresh and due:
                 return hold
         return None
 

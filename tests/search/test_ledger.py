@@ -1,7 +1,9 @@
 """The ledger: leases live by progress that was told, and whoever lost one hears it and writes nothing more."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,27 @@ def test_progress_keeps_a_lease_and_silence_loses_it(bench: Bench) -> None:
 def test_what_was_announced_as_long_keeps_its_lease(bench: Bench) -> None:
     bench.ledger.busy(bench.hold, 60.0)
     time.sleep(3 * SECONDS)
+    assert bench.left > 30
+
+
+def test_what_is_announced_during_a_renewal_is_not_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewing, go, renew = threading.Event(), threading.Event(), slots.renew
+
+    def slowly(*given: Any) -> str:
+        renewing.set()
+        go.wait(10.0)
+        return renew(*given)
+
+    monkeypatch.setattr(slots, "renew", slowly)
+    bench.ledger.tell(bench.hold)
+    assert renewing.wait(10.0)
+    bench.ledger.busy(bench.hold, 60.0)
+    go.set()
+    end = time.monotonic() + 10.0
+    while bench.left < 30 and time.monotonic() < end:
+        time.sleep(0.02)
     assert bench.left > 30
 
 
