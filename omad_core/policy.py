@@ -1,6 +1,7 @@
 """Policy: what a user takes home and calls. It needs torch, numpy and safetensors, and no simulator."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omad_core.actor import time_features
+from omad_core.actor import init_diffusion, time_features
 from omad_core.chain import ChainShape, act
 from omad_core.config import ActorConfig, EnvConfig
 from omad_core.errors import CheckpointError, ConfigError
-from omad_core.folder import pack, read_bytes, read_json, to_json, unpack, write_bytes
-from omad_core.gaussian import act_gaussian
+from omad_core.folder import Arrays, digest, pack, read_bytes, read_json, to_json, unpack, write_bytes
+from omad_core.gaussian import act_gaussian, init_gaussian
 from omad_core.settings import from_dict, to_dict
 from omad_core.state import MemberState
 from omad_core.task import TaskSpec
 
-FORMAT = 1
+FORMAT = 2
 KIND = "omad-policy"
 FloatArray = NDArray[np.float32]
 
@@ -52,14 +53,18 @@ class Policy:
         folder = Path(folder)
         path = folder / "policy.json"
         document = read_json(read_bytes(path), str(path), KIND, FORMAT)
+        if document.pop("seal", "") != digest(to_json(document)):
+            raise CheckpointError(f"{path} was altered: its seal is not the one of its content")
         try:
             content = read_bytes(folder / "policy.safetensors", document["digest"])
-            spec = _spec_from(document["spec"])
-            actor, env = from_dict(ActorConfig, document["actor"]), from_dict(EnvConfig, document["env"])
-            notes = document["notes"]
-        except (KeyError, TypeError, ConfigError) as error:
+            spec, notes = _spec_from(dict(document["spec"])), dict(document["notes"])
+            actor = from_dict(ActorConfig, dict(document["actor"]))
+            env = from_dict(EnvConfig, dict(document["env"]))
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise CheckpointError(f"{path} is not a policy this release can read: {error}") from error
-        return cls(spec, actor, env, unpack(content, str(folder / "policy.safetensors")), notes)
+        weights = unpack(content, str(folder / "policy.safetensors"))
+        _check_shapes(spec, actor, weights, folder)
+        return cls(spec, actor, env, weights, notes)
 
     def save(self, folder: Path | str, notes: Mapping[str, Any] | None = None) -> None:
         """Write `policy.safetensors` and `policy.json`; `notes` are kept beside what is there already."""
@@ -74,7 +79,8 @@ class Policy:
             "env": to_dict(self.env),
             "notes": {**self.notes, **(notes or {})},
         }
-        write_bytes(folder / "policy.json", to_json(document))
+        document = json.loads(to_json(document))
+        write_bytes(folder / "policy.json", to_json({**document, "seal": digest(to_json(document))}))
 
     def act(
         self, obs: Mapping[str, NDArray[Any]], *, deterministic: bool = False, seed: int | None = None
@@ -163,7 +169,29 @@ class Policy:
 
 
 def _spec_from(values: Mapping[str, Any]) -> TaskSpec:
+    """The spec of a document. Raises TypeError, ValueError where its parts do not fit together."""
+
     def frozen(value: Any) -> Any:
         return tuple(frozen(v) for v in value) if isinstance(value, list) else value
 
-    return TaskSpec(**{name: frozen(value) for name, value in values.items()})
+    spec = TaskSpec(**{name: frozen(value) for name, value in values.items()})
+    agents = zip(spec.agents, spec.obs_dims, spec.action_dims, spec.action_low, spec.action_high, strict=True)
+    for agent, obs, action, low, high in agents:
+        if not (obs > 0 and action > 0 and len(low) == len(high) == action):
+            raise ValueError(f"agent {agent} has other widths than bounds")
+    return spec
+
+
+def _check_shapes(spec: TaskSpec, actor: ActorConfig, weights: Arrays, folder: Path) -> None:
+    """Refuse weights that are not those of this actor for this task. Raises CheckpointError."""
+    init = init_gaussian if actor.kind == "gaussian" else init_diffusion
+    wanted = init(actor, spec.num_agents, spec.obs_width, spec.action_width, torch.Generator())
+    shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
+    for name in sorted(shapes.keys() | weights.keys()):
+        found, needed = weights.get(name), shapes.get(name)
+        if found is None or needed is None or tuple(found.shape) != needed or found.dtype != np.float32:
+            has = "none" if found is None else f"{found.dtype} {list(found.shape)}"
+            needs = "none" if needed is None else f"float32 {list(needed)}"
+            raise CheckpointError(
+                f"{folder} holds no policy for {spec.name}: of {name} its actor needs {needs}, the file has {has}"
+            )

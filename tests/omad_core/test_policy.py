@@ -1,12 +1,15 @@
 """Policies at home: the same actions as in training, whoever asks and however many at once."""
 
 import json
+import pickle
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from omad_core.errors import CheckpointError, ConfigError
+from omad_core.folder import digest, to_json
 from omad_core.policy import Policy
 from omad_core.population import Population
 
@@ -70,6 +73,13 @@ def test_wrong_observations_and_agents_are_refused_with_a_sentence(trained):
         policy.act({"leg": np.zeros(8)})
 
 
+def reseal(folder, **changes):
+    """Change the document as somebody would who knows how it is made."""
+    document = json.loads((folder / "policy.json").read_text()) | changes
+    document.pop("seal")
+    (folder / "policy.json").write_bytes(to_json({**document, "seal": digest(to_json(document))}))
+
+
 def test_tampered_foreign_and_newer_folders_are_refused(trained, tmp_path):
     trained[0].policy(trained[1]).save(tmp_path)
     weights = tmp_path / "policy.safetensors"
@@ -78,10 +88,57 @@ def test_tampered_foreign_and_newer_folders_are_refused(trained, tmp_path):
     with pytest.raises(CheckpointError, match="altered"):
         Policy.load(tmp_path)
     weights.write_bytes(content)
-    document = json.loads((tmp_path / "policy.json").read_text())
-    for change, sentence in (({"format": 99}, "format 99"), ({"kind": "zoo"}, "not an omad-policy")):
+    original = (tmp_path / "policy.json").read_text()
+    document = json.loads(original)
+    for change, sentence in (
+        ({"format": 99}, "format 99"),
+        ({"kind": "zoo"}, "not an omad-policy"),
+        ({"notes": {"trial": 3}}, "altered: its seal"),
+    ):
         (tmp_path / "policy.json").write_text(json.dumps(document | change))
         with pytest.raises(CheckpointError, match=sentence):
             Policy.load(tmp_path)
+    (tmp_path / "policy.json").write_text(original)
+    Policy.load(tmp_path)
     with pytest.raises(CheckpointError, match="cannot read"):
         Policy.load(tmp_path / "nowhere")
+
+
+def test_weights_and_shapes_that_do_not_fit_together_are_refused(trained, tmp_path):
+    trained[0].policy(trained[1]).save(tmp_path)
+    document = json.loads((tmp_path / "policy.json").read_text())
+    spec = document["spec"]
+    wider = {**spec, "obs_dims": [width + 1 for width in spec["obs_dims"]]}
+    for change, sentence in (
+        ({"spec": wider}, r"its actor needs float32 \[.*the file has float32 \["),
+        ({"spec": {**spec, "agents": spec["agents"][:1]}}, "not a policy this release can read"),
+        ({"spec": {**spec, "action_low": [[0.0, 1.0]] * len(spec["agents"])}}, "other widths than bounds"),
+        ({"spec": {**spec, "agents": 3}}, "not a policy this release can read"),
+        ({"spec": [1]}, "not a policy this release can read"),
+        ({"actor": {**document["actor"], "hidden_layers": 1}}, "its actor needs"),
+        ({"actor": [1]}, "not a policy this release can read"),
+        ({"notes": [1]}, "not a policy this release can read"),
+    ):
+        reseal(tmp_path, **change)
+        with pytest.raises(CheckpointError, match=sentence):
+            Policy.load(tmp_path)
+        reseal(tmp_path, **document)
+    Policy.load(tmp_path)
+
+
+def test_a_pickle_in_the_place_of_the_weights_is_never_unpickled(trained, tmp_path):
+    trained[0].policy(trained[1]).save(tmp_path)
+    content = pickle.dumps(Trap())
+    (tmp_path / "policy.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="altered"):
+        Policy.load(tmp_path)
+    reseal(tmp_path, digest=digest(content))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        Policy.load(tmp_path)
+
+
+class Trap:
+    """Ends whoever unpickles it."""
+
+    def __reduce__(self):
+        return sys.exit, (9,)
