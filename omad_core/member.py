@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from omad_core.config import TrainConfig
 from omad_core.events import MemberId
+from omad_core.state import MemberState
 
 
 class Phase(Enum):
@@ -16,7 +18,7 @@ class Phase(Enum):
     DIVERGED = "diverged"
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
     """Counters of one member; all randomness follows from them and the seed."""
 
@@ -53,8 +55,8 @@ class Member:
 
     @property
     def learning(self) -> bool:
-        """Whether the vector step just made is followed by updates."""
-        steps = self.vector_steps
+        """Whether the vector step under way, the next to be counted, comes with updates."""
+        steps = self.vector_steps + 1
         return steps > self.config.random_steps // self.config.num_envs and steps >= self.config.n_step
 
     @property
@@ -70,3 +72,24 @@ class Member:
         if self.vector_steps in (0, self.evaluated_at):
             return False
         return self.complete or self.crossed(self.config.evaluation.every_steps)
+
+    def counters(self) -> dict[str, int]:
+        """What the course's randomness follows from."""
+        return {"vector_steps": self.vector_steps, "evaluated_at": self.evaluated_at}
+
+    def records(self) -> dict[str, Any]:
+        """What else is known of the course, ready for JSON; a running evaluation is not part of it."""
+        phase = Phase.TRAINING if self.phase is Phase.EVALUATING else self.phase
+        return {
+            "evaluations": [[at, list(returns)] for at, returns in self.evaluations],
+            "warned": sorted(self.warned),
+            "phase": phase.value,
+        }
+
+    def take_up(self, state: MemberState) -> None:
+        """Go on where `counters` and `records` were taken."""
+        self.vector_steps = state.counters["vector_steps"]
+        self.evaluated_at = state.counters["evaluated_at"]
+        self.evaluations = [(at, list(returns)) for at, returns in state.records["evaluations"]]
+        self.warned = set(state.records["warned"])
+        self.phase = Phase(state.records["phase"])

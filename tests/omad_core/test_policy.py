@@ -30,7 +30,7 @@ def test_a_saved_policy_acts_as_in_training(trained, tmp_path):
     spec = policy.spec
     obs = torch.randn(1, spec.num_agents, 6, spec.obs_width)
     noise = torch.randn(policy.noises, 1, spec.num_agents, 6, spec.action_width)
-    torch.testing.assert_close(policy.squashed(obs, noise), population._learner.act(obs, noise))
+    torch.testing.assert_close(policy.squashed(obs, noise), population._program.learner.act(obs, noise))
 
 
 def test_agents_may_be_asked_alone_and_in_batches(trained):

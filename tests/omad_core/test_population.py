@@ -126,7 +126,7 @@ def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_e
     kept, lost = population.admit(good), population.admit(bad)
     advance_to(population, lost, 40)
     with torch.no_grad():
-        population._learner.actor["last.bias"][1].fill_(torch.nan)
+        population._program.learner.actor["last.bias"][1].fill_(torch.nan)
     events = run_to_end(population, {kept, lost})
     assert [type(e).__name__ for e in events if e.member == lost][-1] == "Diverged"
     assert any(isinstance(e, Finished) and e.member == kept for e in events)
@@ -140,14 +140,14 @@ def test_weights_lost_in_the_last_update_are_no_result(small, run_to_end, head):
     population = Population(config, slice_seconds=0)
     member = population.admit(config)
     advance_to(population, member, 38)
-    learn = population._learner.update_critic
+    learn = population._program.learner.update_critic
 
     def break_down(*given):
         learn(*given)
         with torch.no_grad():
-            population._learner.actor["last.bias"].fill_(torch.nan)
+            population._program.learner.actor["last.bias"].fill_(torch.nan)
 
-    population._learner.update_critic = break_down
+    population._program.learner.update_critic = break_down
     events = run_to_end(population, {member})
     assert not [e for e in events if isinstance(e, Evaluated | Finished)]
     population.close()
@@ -159,7 +159,7 @@ def test_nan_in_a_categorical_critic_ends_the_member_and_raises_nothing(small, r
     member = population.admit(config)
     advance_to(population, member, 30)
     with torch.no_grad():
-        population._learner.critic["last.bias"].fill_(torch.nan)
+        population._program.learner.critic["last.bias"].fill_(torch.nan)
     assert type(run_to_end(population, {member})[-1]).__name__ == "Diverged"
     population.close()
 
