@@ -6,6 +6,7 @@ path, is converted and checked by the same code, and an unknown one is refused w
 
 import dataclasses
 import difflib
+import functools
 import json
 import math
 import types
@@ -46,15 +47,29 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def fields(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, Setting]]:
+def fields(cls: type) -> Iterator[tuple[str, Any, Setting]]:
     """Every leaf below a settings dataclass: (dotted path, type, Setting)."""
-    hints = typing.get_type_hints(cls)
+    for path, (kind, info) in _leaves(cls).items():
+        yield path, kind, info
+
+
+_hints = functools.cache(typing.get_type_hints)
+"""Types of a class's fields; reading annotations is slow, and they do not change."""
+
+
+@functools.cache
+def _leaves(cls: type) -> Mapping[str, tuple[Any, Setting]]:
+    """Type and Setting by dotted path."""
+    hints = _hints(cls)
+    found: dict[str, tuple[Any, Setting]] = {}
     for f in dataclasses.fields(cls):
         kind = hints[f.name]
         if dataclasses.is_dataclass(kind):
-            yield from fields(typing.cast(type, kind), f"{prefix}{f.name}.")
+            below = _leaves(typing.cast(type, kind))
+            found |= {f"{f.name}.{path}": leaf for path, leaf in below.items()}
         else:
-            yield f"{prefix}{f.name}", kind, f.metadata["setting"]
+            found[f.name] = kind, f.metadata["setting"]
+    return found
 
 
 def walk(config: Any) -> Iterator[tuple[str, Any, Setting]]:
@@ -74,7 +89,7 @@ def get(config: Any, path: str) -> Any:
 
 def leaf(cls: type, path: str) -> tuple[Any, Setting]:
     """Type and Setting at a dotted path. Raises ConfigError naming the nearest known path."""
-    known = {p: (kind, info) for p, kind, info in fields(cls)}
+    known = _leaves(cls)
     head, _, rest = path.partition(".args.")
     if rest and f"{head}.args" in known:
         return Any, known[f"{head}.args"][1]
@@ -215,7 +230,8 @@ def _to_mapping(path: str, value: Any) -> dict[str, Any]:
 
 def check(config: Any, prefix: str = "") -> None:
     """Refuse an object whose settings are of the wrong type or out of bounds. Raises ConfigError."""
-    hints = typing.get_type_hints(type(config))
+    kind: type = type(config)
+    hints = _hints(kind)
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value):
