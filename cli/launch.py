@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.console import say
-from cli.options import DEFAULT_STORAGE, Storage, StudyName, Tracking
+from cli.options import DEFAULT_STORAGE, Storage, StudyIfAny, Tracking
 
 
 def launch(
     where: Annotated[Literal["slurm", "ray", "kubernetes"], typer.Argument(help="What starts them.")],
-    study: StudyName,
     workers: Annotated[int, typer.Option("--workers", min=1, max=10_000, metavar="N", help="How many.")],
+    study: StudyIfAny = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
     cpus: Annotated[int, typer.Option("--cpus", min=1, help="CPU cores of a worker.")] = 1,
@@ -40,7 +40,9 @@ def launch(
     from search import launching
 
     environment = {"OMAD_STORAGE": storage} | ({"MLFLOW_TRACKING_URI": tracking} if tracking else {})
-    job = launching.Job(study, workers, environment, cpus=cpus, gpus=gpus, grace_seconds=grace)
+    job = launching.Job(
+        study or _only_study(storage), workers, environment, cpus=cpus, gpus=gpus, grace_seconds=grace
+    )
     if where == "kubernetes":
         document = json.dumps(launching.manifest(job, image, secret, namespace), indent=2)
         say(document if dry_run else launching.kubectl(document))
@@ -56,6 +58,13 @@ def launch(
         say(f"{len(jobs)} workers submitted as {jobs[0].job_id} and following; logs in {folder}")
         return
     _wait_for_ray(launching.ray(job))
+
+
+def _only_study(storage: str) -> str:
+    from cli.looking import found
+
+    with found(storage, None) as (_, handle):
+        return handle.name
 
 
 def _wait_for_ray(started: list[Any]) -> None:

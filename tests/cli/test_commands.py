@@ -219,3 +219,8 @@ def test_export_names_what_is_missing(run: Run, study: None, tmp_path: Path) -> 
 def test_sync_leaves_what_a_worker_holds_and_says_so(run: Run, study: None) -> None:
     said = run("sync", code=1)
     assert "not published yet: slots 0, 1, 2; their workers may be at it" in said
+
+
+@pytest.mark.usefixtures("study")
+def test_launch_takes_the_only_study_and_says_what_it_would_start(run: Run) -> None:
+    assert "2 x python -m cli.main worker hopper" in run("launch", "slurm", "--workers", "2", "--dry-run")
