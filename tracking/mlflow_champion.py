@@ -1,5 +1,6 @@
 """The champion: the best model of a study, registered under one name that always means the best."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -11,25 +12,32 @@ from mlflow.exceptions import MlflowException
 from tracking import mlflow_address
 from tracking.errors import TrackingRefused
 from tracking.mlflow_names import model_name
+from tracking.mlflow_runs import NOTE_TAG
 
 ALIAS = "champion"
 MODEL_TAG = "omad.model_id"
 LONGEST_CARD = 5_000
 """What databases hold of a version's description; the whole card is an artifact of the model."""
 CARD_ARTIFACT = "model_card.md"
+VERSIONS_TAG = "mlflow.modelVersions"
+"""From this MLflow's UI tells that a model is registered."""
 
 
-def register(client: MlflowClient, address: str, model_uri: str, name: str, card: str) -> str:
-    """Make a published model the champion; the same again changes nothing."""
+def register(client: MlflowClient, address: str, model_uri: str, name: str, card: str | None) -> str:
+    """Make a published model the champion; the same again changes nothing, and no card leaves the one it has."""
     name = model_name(name)
     model = _model(client, model_uri)
     _create_name(client, name)
     version = _version(client, name, model.model_id) or _create_version(client, address, name, model)
-    if version.description != card[:LONGEST_CARD]:
+    shown = str(version.description or "") if card is None else card[:LONGEST_CARD]
+    if card is not None and version.description != shown:
         _store_card(client, model.model_id, card)
-        client.update_model_version(name, version.version, description=card[:LONGEST_CARD])
-        client.update_registered_model(name, description=card[:LONGEST_CARD])
-    if _champion(client, name) != str(version.version):
+        client.update_model_version(name, version.version, description=shown)
+    _show_on_model(client, model.model_id, version, shown)
+    registered = client.get_registered_model(name)
+    if (registered.description or "") != shown:
+        client.update_registered_model(name, description=shown)
+    if str(registered.aliases.get(ALIAS)) != str(version.version):
         client.set_registered_model_alias(name, ALIAS, str(version.version))
     return f"models:/{name}@{ALIAS}"
 
@@ -69,13 +77,19 @@ def _create_version(client: MlflowClient, address: str, name: str, model: Logged
     )
 
 
+def _show_on_model(client: MlflowClient, model_id: str, version: ModelVersion, card: str) -> None:
+    """Show on the model's own page its card and its version; not every store of MLflow sees to that."""
+    tags = client.get_logged_model(model_id).tags
+    known = json.loads(tags.get(VERSIONS_TAG, "[]"))
+    if all((each["name"], str(each["version"])) != (version.name, str(version.version)) for each in known):
+        told = [*known, {"name": version.name, "version": str(version.version)}]
+        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(told)})
+    if card and tags.get(NOTE_TAG) != card:
+        client.set_logged_model_tags(model_id, {NOTE_TAG: card})
+
+
 def _store_card(client: MlflowClient, model_id: str, card: str) -> None:
     with tempfile.TemporaryDirectory(prefix="omad-card-") as folder:
         file = Path(folder) / CARD_ARTIFACT
         file.write_text(card)
         client.log_model_artifact(model_id, str(file))
-
-
-def _champion(client: MlflowClient, name: str) -> str | None:
-    aliases = client.get_registered_model(name).aliases
-    return None if ALIAS not in aliases else str(aliases[ALIAS])

@@ -5,6 +5,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 LONGEST_NAME = 250
@@ -30,6 +31,7 @@ def entries(given: Mapping[str, Any], longest_value: int) -> list[Entry]:
     return [_entry(str(name), _text(value), longest_value) for name, value in given.items()]
 
 
+@lru_cache(maxsize=10_000)
 def safe_name(name: str) -> str:
     """The name, if MLflow takes it as it is, else one like it with a mark that keeps it unique."""
     clean = posixpath.normpath("/" + _FORBIDDEN.sub("_", name)).lstrip("/")

@@ -5,12 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
 
 from tracking import mlflow_batches, mlflow_names
 from tracking.mlflow_artifacts import ArtifactFolder
 from tracking.mlflow_names import Entry
 from tracking.point import Row
+
+CLASH = "BAD_REQUEST"
+"""What MLflow answers when its database refuses a row that is there; what it refuses itself has other codes."""
+CLASHES = 8
 
 
 class RunRecord:
@@ -48,7 +53,18 @@ class RunRecord:
         """Write metrics; MLflow drops those it has."""
         self._keep_metric_names({name for row in rows for name in row.metrics})
         for batch in mlflow_batches.metrics(rows):
-            self._client.log_batch(self.run_id, metrics=batch)
+            self._write_batch(batch)
+
+    def _write_batch(self, batch: Sequence[Metric]) -> None:
+        """Write a batch, again where somebody who sends the same points came between two looks of MLflow."""
+        for attempt in range(1, CLASHES + 1):
+            try:
+                self._client.log_batch(self.run_id, metrics=batch)
+            except MlflowException as error:
+                if error.error_code != CLASH or attempt == CLASHES:
+                    raise
+            else:
+                return
 
     def _keep_originals(self, kind: str, entries: Iterable[Entry]) -> None:
         for entry in entries:

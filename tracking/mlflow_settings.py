@@ -27,3 +27,5 @@ def apply() -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         # its database errors come with long traces, and again as exceptions, which are translated
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        # it warns of every batch that repeats points, which MLflow then drops
+        logging.getLogger("psycopg").setLevel(logging.ERROR)

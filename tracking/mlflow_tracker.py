@@ -119,7 +119,7 @@ class MlflowTracker:
         with self._mlflow() as client:
             return mlflow_models.publish(client, run_id, name, model)
 
-    def register_champion(self, model_uri: str, name: str, card: str) -> str:
+    def register_champion(self, model_uri: str, name: str, card: str | None) -> str:
         """Make a published model the champion of a registered model; returns the champion's address."""
         with self._mlflow() as client:
             return mlflow_champion.register(client, self.address, model_uri, name, card)

@@ -55,7 +55,7 @@ class NullTracker:
         """The address that the model would have had; nothing is kept."""
         return f"models:/{run_id}-{name}"
 
-    def register_champion(self, model_uri: str, name: str, card: str) -> str:
+    def register_champion(self, model_uri: str, name: str, card: str | None) -> str:
         """The address that the champion would have had; nothing is kept."""
         return f"models:/{name}@champion"
 

