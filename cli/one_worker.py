@@ -37,21 +37,24 @@ def work(study: str, storage: str, tracking: str | None, home: "Home", manner: M
     """Work for a study until it has ended or this process is told to stop."""
     import torch
 
+    from search import pulse
+    from search.desk import Place
     from search.steering import refuse_moved
     from search.storage import open_storage
     from search.study import open_study
-    from search.worker import Place, Worker
+    from search.worker import Worker
     from tracking.mlflow_tracker import MlflowTracker
 
     logs.configure_worker()
     torch.set_num_threads(manner.threads)
+    signs = pulse.inherited()
     tracker = MlflowTracker(tracking)
     tracker.check()
     with open_storage(storage) as store:
         handle = open_study(store, study)
         refuse_moved(store, handle)
         place = Place(home, manner.device, manner.pack)
-        working = Worker(store, handle, tracker, place, manner.patience_seconds)
+        working = Worker(store, handle, tracker, place, manner.patience_seconds, signs)
         _stop_when_told(working, manner.grace_seconds)
         working.run()
 

@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
+from search import pulse
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -27,6 +31,7 @@ class Child:
     environment: Mapping[str, str]
     log_file: Path
     process: subprocess.Popen[bytes] | None = None
+    listener: pulse.Listener | None = None
     started: float = 0.0
     crashes: int = 0
     due: float = 0.0
@@ -36,15 +41,19 @@ class Child:
     def start(self) -> None:
         """Start it in a session of its own: Ctrl-C reaches the supervisor alone."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        self.listener = pulse.Listener()
+        pipe = self.listener.theirs
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(
                 list(self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, pulse.VARIABLE: str(pipe)},
+                pass_fds=[pipe],
                 start_new_session=True,
             )
+        self.listener.started()
         self.started = time.monotonic()
 
     def look(self) -> None:
@@ -57,14 +66,33 @@ class Child:
             return
         code = self.process.poll()
         if code is None:
+            self._end_if_hung()
             return
-        self.process = None
+        self._forget()
         if code == 0 or self._is_looping():
             self.code = code
             return
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (self.crashes - 1))
         self.due = time.monotonic() + pause
         log.warning("worker %d died (%s); it starts again in %.0f s", self.number, _said(code), pause)
+
+    def _end_if_hung(self) -> None:
+        """Kill it where a training step does not return: it hears no signal then, and its trial is others' by now."""
+        if self.process is None or self.listener is None:
+            return
+        if seconds := self.listener.overdue(_is_suspended(self.process.pid)):
+            log.warning(
+                "worker %d hangs: a step of its training has not returned for %.0f s; it is ended",
+                self.number,
+                seconds,
+            )
+            self.process.kill()
+
+    def _forget(self) -> None:
+        self.process = None
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
 
     def _is_looping(self) -> bool:
         quick = time.monotonic() - self.started < CRASH_SECONDS
@@ -83,6 +111,14 @@ class Child:
         except OSError:
             return ""
         return "\n".join(lines[-TAIL_LINES:])
+
+
+def _is_suspended(pid: int) -> bool:
+    """Whether somebody stopped the process for a while: it does nothing and hangs nowhere."""
+    try:
+        return bool(psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP))
+    except psutil.Error:
+        return False
 
 
 def _said(code: int) -> str:

@@ -2,25 +2,41 @@
 
 import importlib
 import itertools
+import math
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from mlflow import MlflowClient
+from optuna.trial import FixedTrial
 
+from omad_core import settings
+from omad_core.events import Evaluated, Finished
 from omad_core.population import Population
-from search import catalog
+from search import budget, catalog
 from search.given import Given
+from search.lease import SlotRow
+from search.overview import parent_info
+from search.spec import StudySpec
 from search.storage import Store, open_storage
 from search.study import StudyHandle, create_study
+from tracking.mlflow_tracker import MlflowTracker
 
+ROOT = Path(__file__).parents[2]
 NAMES = itertools.count()
 KINDS = ["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.slow)]
 
@@ -144,6 +160,217 @@ def store(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> Iter
 def handle(store: Store) -> StudyHandle:
     """A new study of four slots in it."""
     return create_study(store, f"hopper-{next(NAMES)}", trials=4, spec='{"task": "hopper"}')
+
+
+class Tracking:
+    """An MLflow tracking server that can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path, empty: Path) -> None:
+        self.folder, self.artifacts = folder, folder / "artifacts"
+        shutil.copy(empty, folder / "mlflow.db")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and do not wait for it."""
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
+        command += ["--artifacts-destination", str(self.artifacts)]
+        environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{self.folder}/mlflow.db"}
+        environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_TRACKING_URI": ""}
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        end = time.monotonic() + 90
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=2):
+                return
+            assert time.monotonic() < end, (self.folder / "server.log").read_text()
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End it as by a power cut."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs, to be copied: making one takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowTracker(f"sqlite:///{path}").check()
+    return path
+
+
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Tracking]:
+    """A tracking server for tests that leave it alone."""
+    server = Tracking(tmp_path_factory.mktemp("tracking"), empty_mlflow)
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def mortal_tracking(tmp_path: Path, empty_mlflow: Path) -> Iterator[Tracking]:
+    """A tracking server of the test's own, which it may kill."""
+    server = Tracking(tmp_path, empty_mlflow)
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.kill()
+
+
+class Place:
+    """A folder with a study in it, and workers on it."""
+
+    steps = 700
+
+    def __init__(
+        self,
+        folder: Path,
+        trials: int,
+        seeds: int = 1,
+        tracking: str | None = None,
+        name: str = "hopper",
+        **numbers: float,
+    ) -> None:
+        self.folder, self.name = folder, name
+        self.storage, self.tracking = (
+            f"sqlite:///{folder}/omad.db",
+            tracking or f"sqlite:///{folder}/mlflow.db",
+        )
+        train = {"env_steps": self.steps, "log_every_steps": 50, "evaluation.every_steps": 100}
+        chosen = {"trials": trials, "seeds": seeds, "checkpoint_seconds": 0.3, **numbers}
+        given = Given(profile="smoke", numbers=chosen, train=train)
+        self.spec = catalog.build(catalog.find("hopper"), given, has_gpu=False, name=name)
+        self.store = open_storage(self.storage, create=True)
+        tracker = MlflowTracker(self.tracking)
+        tracker.check()
+        self.handle = create_study(self.store, name, trials, self.spec.to_json(), [self.spec.defaults()])
+        tracker.open_run(parent_info(self.spec, self.handle, self.store.address))
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def environment(self, home: str = "home") -> dict[str, str]:
+        places = {"OMAD_STORAGE": self.storage, "MLFLOW_TRACKING_URI": self.tracking}
+        places["OMAD_HOME"] = str(self.folder / home)
+        return {**os.environ, **places, "PYTHONPATH": str(ROOT)}
+
+    def start(self, home: str = "home") -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "cli.main", "worker", self.name, "--device", "cpu"]
+        with (self.folder / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(command, env=self.environment(home), cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(worker)
+        return worker
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text()
+
+    def kill(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    def finish(self, seconds: float = 120) -> None:
+        for worker in self.workers:
+            worker.wait(seconds)
+
+    def rows(self) -> list[SlotRow]:
+        return budget.rows(self.store, self.handle.study_id)
+
+    def wait_for(self, condition: Callable[[list[SlotRow]], Any], seconds: float = 90) -> None:
+        end = time.monotonic() + seconds
+        while not condition(self.rows()):
+            assert time.monotonic() < end, self.log
+            time.sleep(0.02)
+
+    def curves(self) -> dict[str, dict[str, list[tuple[int, float]]]]:
+        """Of each trial's only run: metric -> [(step, value)], clocks left out."""
+        client = MlflowClient(self.tracking)
+        experiment = client.get_experiment_by_name(self.name)
+        assert experiment is not None
+        found: dict[str, dict[str, list[tuple[int, float]]]] = {}
+        for run in client.search_runs([experiment.experiment_id], "tags.`omad.slot` != ''"):
+            number = run.data.tags["omad.trial"]
+            assert number not in found, "two runs of one trial"
+            names = [n for n in run.data.metrics if not n.startswith(("time/", "system/", "score"))]
+            history = {n: client.get_metric_history(run.info.run_id, n) for n in names}
+            found[number] = {n: [(p.step, p.value) for p in points] for n, points in history.items()}
+            assert run.info.status == "FINISHED"
+        return found
+
+
+@pytest.fixture(scope="session")
+def new_place(empty_mlflow: Path) -> Callable[..., Place]:
+    """Makes a place in a new folder; whoever asks for it ends what it started."""
+
+    def make(folder: Path, trials: int, seeds: int = 1, **more: Any) -> Place:
+        folder.mkdir()
+        shutil.copy(empty_mlflow, folder / "mlflow.db")
+        return Place(folder, trials, seeds, **more)
+
+    return make
+
+
+@pytest.fixture
+def place(tmp_path: Path, new_place: Callable[..., Place]) -> Iterator[Callable[..., Place]]:
+    """Makes a place in a folder of this name, which is cleared away afterwards."""
+    made: list[Place] = []
+
+    def make(folder: str, trials: int, seeds: int = 1, **more: Any) -> Place:
+        made.append(new_place(tmp_path / folder, trials, seeds, **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
+        each.store.close()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a training alone in this process came to."""
+
+    returns: dict[int, float]
+    """Mean return of the evaluation at each step."""
+    policy: Path
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> Callable[[StudySpec, dict[str, Any]], Undisturbed]:
+    """Trains a trial's parameters and seed alone, in a program as wide as the study's."""
+
+    def train(spec: StudySpec, params: dict[str, Any]) -> Undisturbed:
+        sampled = spec.space.sample(FixedTrial(params), spec.config)
+        config = settings.replace(sampled, {"seed": spec.training_seeds[0]})
+        population = Population(config, 1, "cpu", int(spec.space.largest("critic.quantiles", config)))
+        member = population.admit(config)
+        returns: dict[int, float] = {}
+        ended = False
+        while not ended:
+            for event in population.advance():
+                if isinstance(event, Evaluated):
+                    returns[event.env_steps] = math.fsum(event.returns) / len(event.returns)
+                ended = ended or isinstance(event, Finished)
+        folder = tmp_path / f"undisturbed-{next(NAMES)}"
+        population.policy(member).save(folder)
+        population.close()
+        return Undisturbed(returns, folder)
+
+    return train
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,59 @@
+"""Takeover across machines: homes that share nothing but the storage and a tracking server."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+
+from search.study import optuna_study
+from tracking.mlflow_tracker import MlflowTracker
+
+
+def tensors(policy: Path) -> dict[str, torch.Tensor]:
+    """All parameters of a policy folder."""
+    return {
+        f"{file.name}/{name}": tensor
+        for file in sorted(policy.rglob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+def newest_step(rows: Any) -> int:
+    """Step of the newest checkpoint that other machines can fetch."""
+    return max((ref.step for ref in rows[0].checkpoints if ref.uri is not None), default=0)
+
+
+def test_a_trial_that_goes_from_machine_to_machine_has_the_parameters_of_one_that_stayed(
+    place: Callable[..., Any], tracking_server: Any, undisturbed: Callable[..., Any], tmp_path: Path
+) -> None:
+    study = place("study", 1, tracking=tracking_server.address, name="takeover")
+    reached = [0]
+    for home in ("first", "second"):
+        study.start(home)
+        study.wait_for(lambda rows: newest_step(rows) > reached[-1] + 100)
+        study.kill()
+        reached.append(newest_step(study.rows()))
+        shutil.rmtree(study.folder / home)
+    newest = study.rows()[0].checkpoints[0]
+    run = study.rows()[0].mlflow_run_id
+    (manifest,) = tracking_server.artifacts.rglob(f"{run}/artifacts/checkpoints/{newest.name}")
+    next(manifest.parent.glob("*.safetensors")).write_bytes(b"not what was written")
+    study.start("third")
+    study.finish()
+    assert f"the checkpoint at step {newest.step} cannot be used" in study.log
+    (row,) = study.rows()
+    (trial,) = optuna_study(study.store, study.handle).get_trials()
+    alone = undisturbed(study.spec, trial.params)
+    assert (row.outcome, row.published) == ("complete", True)
+    history = MlflowClient(study.tracking).get_metric_history(row.mlflow_run_id, "eval/return_mean")
+    assert [(point.step, point.value) for point in history] == list(alone.returns.items())
+    tracker = MlflowTracker(study.tracking)
+    found = tensors(tracker.download_model(str(tracker.model_of(row.mlflow_run_id)), tmp_path / "model"))
+    expected = tensors(alone.policy)
+    assert found.keys() == expected.keys()
+    assert len(found) > 0
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
