@@ -73,7 +73,7 @@ def _measure(config: "TrainConfig", device: str, seconds: float) -> Measured:
     with out().status("checkpoints"):
         cost = saving.measure(config)
     with out().status("updates"):
-        members = (1, 4, 16) if device == "cpu" else (1, 4, 16, 64)
+        members = (1, 4, 16) if device == "cpu" else (1, 8, 32, 64)
         update = updates.measure(config, members, device, 0.4 * seconds)
     return Measured(speeds, update, cost)
 

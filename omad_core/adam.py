@@ -48,25 +48,20 @@ class Adam:
         if learning is not None:
             step = step * learning
         for name, gradient in zip(self.names, gradients, strict=True):
-            self._step_one(params[name], name, gradient, step, correction, learning)
+            self._fold(name, gradient, learning)
+            shape = (-1,) + (1,) * (gradient.ndim - 1)
+            denominator = self.second[name].sqrt().mul_(correction.view(shape)).add_(EPS)
+            params[name].sub_(self.first[name].div(denominator).mul_(step.view(shape)))
 
-    def _step_one(
-        self,
-        param: Tensor,
-        name: str,
-        gradient: Tensor,
-        step: Tensor,
-        correction: Tensor,
-        learning: Tensor | None,
-    ) -> None:
-        shape = (-1,) + (1,) * (param.ndim - 1)
+    def _fold(self, name: str, gradient: Tensor, learning: Tensor | None) -> None:
+        """Move both moments towards a gradient, those of members that learn."""
         first, second = self.first[name], self.second[name]
         if learning is None:
             first.lerp_(gradient, 1.0 - BETA1)
             second.mul_(BETA2).addcmul_(gradient, gradient, value=1.0 - BETA2)
-        else:
-            weight = learning.to(torch.float32).view(shape)
-            first.lerp_(gradient, weight * (1.0 - BETA1))
-            second.lerp_(gradient.square(), weight * (1.0 - BETA2))
-        denominator = second.sqrt().mul_(correction.view(shape)).add_(EPS)
-        param.sub_(first.div(denominator).mul_(step.view(shape)))
+            return
+        mask = learning.view((-1,) + (1,) * (gradient.ndim - 1))
+        # A weight of 0 would not keep out what is not finite.
+        gradient, weight = torch.where(mask, gradient, 0.0), mask.to(torch.float32)
+        first.lerp_(gradient, weight * (1.0 - BETA1))
+        second.lerp_(gradient.square(), weight * (1.0 - BETA2))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from omad_core.config import TrainConfig
@@ -170,9 +169,3 @@ def _state_of(env: int, arrays: Mapping[str, NDArray[np.generic]]) -> EnvState:
             f"the checkpoint holds no state of environment {env}; it was made with fewer environments"
         )
     return state
-
-
-def to_actions(tensor: torch.Tensor) -> NDArray[np.float32]:
-    """[P, A, N, U] on any device -> [P, N, A, U] in NumPy."""
-    actions: NDArray[np.float32] = tensor.transpose(1, 2).cpu().numpy()
-    return actions

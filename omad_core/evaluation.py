@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from omad_core.collector import to_actions
 from omad_core.config import TrainConfig
 from omad_core.envs.base import VectorEnv
 from omad_core.learner import Learner
 from omad_core.noise import NoiseBlocks
 from omad_core.streams import Stream, env_seeds
+from omad_core.transfer import fetch, send
 
 NOISE_BLOCK = 64
 
@@ -60,11 +60,9 @@ class Evaluation:
         obs, _ = self._env.observe()
         spec = self._env.spec
         size = (self._learner.capacity, self._episodes)
-        shaped = torch.from_numpy(obs.astype(np.float32).reshape(*size, *obs.shape[1:]))
-        shaped = shaped.transpose(1, 2).to(self._learner.device)
-        actions = to_actions(self._learner.act(shaped, self._draw())).reshape(
-            -1, spec.num_agents, spec.action_width
-        )
+        seen = send(obs.astype(np.float32).reshape(*size, *obs.shape[1:]), self._learner.device)
+        drawn = self._learner.act(seen.transpose(1, 2), self._draw()).transpose(1, 2)
+        actions = fetch(drawn)().reshape(-1, spec.num_agents, spec.action_width)
         index = np.flatnonzero(self._alive)
         answer = self._env.step(np.nan_to_num(actions[index].astype(np.float64)), index.tolist())
         self._returns[index] += answer.reward

@@ -1,6 +1,6 @@
 """The two heads of the critic behind one face: what the atoms mean, and how far they are from their targets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
@@ -89,3 +89,9 @@ class CategoricalHead:
 
     def edge_mass(self, out: Tensor) -> Tensor:
         return categorical.edge_mass(out)
+
+
+def overwrite(head: Head, other: Head) -> None:
+    """Give a head the numbers of another one of its kind; its tensors stay where they are."""
+    for field in fields(head):  # type: ignore[arg-type]
+        getattr(head, field.name).copy_(getattr(other, field.name))

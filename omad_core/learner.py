@@ -13,6 +13,7 @@ from omad_core.adam import Adam
 from omad_core.chain import ChainShape, Draw, act, draw
 from omad_core.config import TrainConfig
 from omad_core.gaussian import act_gaussian, draw_gaussian, init_gaussian
+from omad_core.heads import Head, overwrite
 from omad_core.layers import Params, put_row, row, stack
 from omad_core.measures import Measures
 from omad_core.renorm import fold
@@ -52,6 +53,10 @@ class Learner:
         self.action_mask = mask.to(device)
         self.real_actions = mask.flatten().nonzero().flatten().to(device)
         self._kept: dict[str, Params] = {}
+        self.version = 0
+        """Grows when an update becomes another sequence of operations, or reads from other addresses."""
+        self._structure: tuple[int, bool] | None = None
+        self.head: Head
         self.set_present([config])
 
     def _fresh(self, config: TrainConfig) -> tuple[Params, Params, Params]:
@@ -79,14 +84,20 @@ class Learner:
         """The members present: the chain is as long as their largest K, and padded only where they differ."""
         steps = [c.actor.denoising_steps for c in configs] or [1]
         self.chain_noises = max([self.noises_of(c) for c in configs], default=1)
+        head = self.scalars.head(self.atoms)
+        longest, ragged = max(steps), len(set(steps)) > 1 or len(configs) < self.capacity
+        if (longest, ragged) == self._structure:
+            overwrite(self.head, head)
+            return
+        self._structure, self.head = (longest, ragged), head
+        self.version += 1
         self.shape = ChainShape(
             denoising_steps=self.scalars["denoising_steps"],
             sigma0=self.scalars["sigma0"],
             action_mask=self.action_mask,
-            features=time_features(max(steps), self.device),
-            ragged=len(set(steps)) > 1 or len(configs) < self.capacity,
+            features=time_features(longest, self.device),
+            ragged=ragged,
         )
-        self.head = self.scalars.head(self.atoms)
 
     @staticmethod
     def noises_of(config: TrainConfig) -> int:
@@ -177,12 +188,12 @@ class Learner:
 
     def remember(self) -> None:
         """Keep a copy of every member that is finite, for `recall`."""
-        finite = self.finite()
+        good = torch.tensor(self.finite(), device=self.device)
         for group, params in self._groups().items():
             kept = self._kept.setdefault(group, {name: t.detach().clone() for name, t in params.items()})
             for name, tensor in params.items():
-                for place in (p for p, good in enumerate(finite) if good):
-                    kept[name][place].copy_(tensor[place].detach())
+                mask = good.view((-1,) + (1,) * (tensor.ndim - 1))
+                torch.where(mask, tensor.detach(), kept[name], out=kept[name])
 
     def recall(self, place: int) -> None:
         """Put a member back to the last copy in which it was finite."""

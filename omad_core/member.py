@@ -45,7 +45,7 @@ class Member:
     @property
     def updates(self) -> int:
         """Critic updates so far."""
-        first = max(self.config.random_steps // self.config.num_envs, self.config.n_step - 1)
+        first = self._vector_steps_before_learning
         return max(0, self.vector_steps - first) * self.config.num_envs * self.config.updates_per_step
 
     @property
@@ -56,8 +56,12 @@ class Member:
     @property
     def learning(self) -> bool:
         """Whether the vector step under way, the next to be counted, comes with updates."""
-        steps = self.vector_steps + 1
-        return steps > self.config.random_steps // self.config.num_envs and steps >= self.config.n_step
+        return self.vector_steps >= self._vector_steps_before_learning
+
+    @property
+    def _vector_steps_before_learning(self) -> int:
+        """Those with uniform actions, and enough for one target of n steps."""
+        return max(self.config.random_steps // self.config.num_envs, self.config.n_step)
 
     @property
     def complete(self) -> bool:

@@ -1,5 +1,6 @@
 """Population: the engine. Members trained side by side as one batched program."""
 
+import os
 import time
 
 import torch
@@ -7,7 +8,8 @@ import torch
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from omad_core.evaluator import Evaluator
-from omad_core.events import Diverged, Event, Finished, MemberId, Progress
+from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress
+from omad_core.graphs import RECORDING_SECONDS
 from omad_core.member import Member, Phase
 from omad_core.policy import Policy
 from omad_core.program import Program
@@ -25,6 +27,7 @@ class Population:
 
     Members must agree on the structure of `config` (see `omad_core.config.structure`) and may differ in all
     else; the number of quantiles is padded to `max_quantiles` (default: that of `config`), chains to the longest.
+    MuJoCo is stepped by `env_threads`; by default one, beside a CUDA device its share of the cores.
     """
 
     def __init__(
@@ -33,16 +36,18 @@ class Population:
         capacity: int = 1,
         device: str = "cpu",
         max_quantiles: int | None = None,
-        env_threads: int = 1,
+        env_threads: int | None = None,
         slice_seconds: float = 0.3,
     ) -> None:
         self._slice_seconds, self._matmul_precision = slice_seconds, config.matmul_precision
         quantiles = max_quantiles or config.critic.quantiles
         self._roster = Roster(config, capacity, quantiles)
-        self._program = Program(config, capacity, torch.device(device), quantiles, env_threads)
+        place = torch.device(device)
+        self._program = Program(config, capacity, place, quantiles, env_threads or _threads_beside(place))
         self._clock = Clock()
         self._trainer = Trainer(self._program, self._clock)
         self._evaluator = Evaluator(self._program, self._clock)
+        self._announced = False
         self.spec = self._program.spec
 
     def admit(self, config: TrainConfig, state: MemberState | None = None) -> MemberId:
@@ -61,8 +66,9 @@ class Population:
         while going:
             events += self._seat_waiting()
             made = self._work(deadline)
-            going = made is not None and time.monotonic() < deadline
             events += made or []
+            announced = any(isinstance(event, Busy) for event in made or [])
+            going = made is not None and not announced and time.monotonic() < deadline
         return events + self._mind_divergence() + self._progress()
 
     def _seat_waiting(self) -> list[Event]:
@@ -87,6 +93,11 @@ class Population:
         return self._train(training) if training else None
 
     def _train(self, members: list[Member]) -> list[Event]:
+        """One vector step; where it will be silent for long, this is said first, and it is made next time."""
+        if self._trainer.records_next(members) and not self._announced:
+            self._announced = True
+            return [Busy("recording CUDA graphs", RECORDING_SECONDS)]
+        self._announced = False
         events = self._trainer.step(members, self._roster.tick)
         self._roster.tick += self._trainer.updates_a_step
         return events
@@ -138,3 +149,10 @@ class Population:
     def close(self) -> None:
         """Free environments and threads."""
         self._program.close()
+
+
+def _threads_beside(device: torch.device) -> int:
+    """Threads that step environments: on a CPU every worker has one core, beside a GPU there are several for each."""
+    if device.type != "cuda":
+        return 1
+    return max(1, (os.cpu_count() or 1) // max(1, torch.cuda.device_count()))

@@ -8,6 +8,7 @@ from omad_core.collector import Collector, Episodes
 from omad_core.config import TrainConfig
 from omad_core.envs import make_env
 from omad_core.events import Diverged
+from omad_core.graphs import engine_for
 from omad_core.learner import Learner
 from omad_core.member import Member, Phase
 from omad_core.noise import IndexBlocks, NoiseBlocks
@@ -30,6 +31,7 @@ class Program:
         self.spec = spec = env.spec
         self.learner = Learner(spec, config, capacity, device, quantiles)
         self.replay = Replay(spec, capacity, envs, config.replay_size, config.n_step, device)
+        self.engine = engine_for(self.learner, self.replay)
         self.collector = Collector(env, self.replay, capacity, envs)
         self.evaluation_env = make_env(config.task, config.env, capacity * episodes, env_threads)
         self.indices = IndexBlocks(NOISE_BLOCK, capacity, batch, device)

@@ -117,8 +117,10 @@ def _corrections(
 
 def fold(statistics: Mapping[str, Tensor], batches: Mapping[str, Batch], learning: Tensor) -> None:
     """Move the running statistics towards the batches', in place, where `learning` [P] is true."""
-    weight = ((1.0 - MOMENTUM) * learning.to(torch.float32))[:, None, None]
+    mask = learning[:, None, None]
     with torch.no_grad():
         for name, batch in batches.items():
-            statistics[f"{name}.mean"].lerp_(batch.mean, weight)
-            statistics[f"{name}.var"].lerp_(batch.var, weight)
+            for kind, found in (("mean", batch.mean), ("var", batch.var)):
+                running = statistics[f"{name}.{kind}"]
+                # A weight of 0 would not keep out what is not finite.
+                running.lerp_(torch.where(mask, found, running), 1.0 - MOMENTUM)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from omad_core.state import ReplayRows
 from omad_core.task import TaskSpec
+from omad_core.transfer import send
 
 FINALS_SHARE = 8
 
@@ -62,6 +63,7 @@ class Replay:
         self._start, self._stop, self._finals_stop = [0] * capacity, [0] * capacity, [0] * capacity
         self._window = torch.zeros(2, capacity, dtype=torch.int64, device=device)
         self._places = torch.arange(capacity, device=device)[:, None]
+        self._refresh_window()
 
     def clear(self, place: int) -> None:
         """Forget one member's rows."""
@@ -123,13 +125,13 @@ class Replay:
     def _refresh_window(self) -> None:
         waiting = self._n_step - 1
         counts = [max(stop - waiting - start, 1) for start, stop in zip(self._start, self._stop, strict=True)]
-        self._window.copy_(torch.tensor([self._start, counts]))
+        self._window.copy_(send(np.array([self._start, counts]), self._device))
 
     def _index(self, values: Iterable[int]) -> Tensor:
-        return torch.tensor(list(values), dtype=torch.int64, device=self._device)
+        return send(np.array(list(values), np.int64), self._device)
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+        return send(values, self._device)
 
     def sample(self, random: Tensor, gamma: Tensor) -> Transitions:
         """Uniform draws: `random` [P, B] non-negative integers, gamma [P]. The newest n - 1 steps wait."""

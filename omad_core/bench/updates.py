@@ -3,20 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from omad_core.bench.products import alone, record
 from omad_core.bench.stopwatch import Action, in_turns
 from omad_core.config import TrainConfig
 from omad_core.envs import make_spec
+from omad_core.graphs import Buffers, Eager, Engine, engine_for
 from omad_core.learner import Learner
-from omad_core.replay import Transitions
+from omad_core.replay import Replay
 from omad_core.settings import replace
+from omad_core.state import ReplayRows
+from omad_core.task import TaskSpec
+
+TRANSITIONS = 4096
+"""In replay: what is drawn from it is what matters."""
 
 
 @dataclass(frozen=True)
 class UpdateSpeeds:
-    """Updates as they come in training: one of the actors to `policy_delay` of the critics."""
+    """Updates as they come in training, their batches drawn too: one of the actors to `policy_delay` of the critics."""
 
     ms: dict[int, float]
     """Milliseconds of one update of P members together; processor time on a CPU, else wall time."""
@@ -43,43 +51,41 @@ class UpdateSpeeds:
 
 
 class Bench:
-    """A learner with a batch to learn from, which is no task's."""
+    """A learner with a replay of random numbers, which is no task's, and all that an update takes."""
 
     def __init__(self, config: TrainConfig, members: int, device: torch.device) -> None:
+        config = replace(config, {"num_envs": 1})
         spec = make_spec(config.task, config.env)
         self.delay, self.device = config.policy_delay, device
         self.learner = Learner(spec, config, members, device, config.critic.quantiles)
         for place in range(members):
             self.learner.start(place, config)
         self.learner.set_present([config] * members)
-        agents, batch = spec.num_agents, config.batch_size
-        obs = (members, agents, batch, spec.obs_width)
-        action = (members, agents, batch, spec.action_width)
-        state = (members, batch, spec.state_dim)
-        self.batch = Transitions(
-            obs=torch.randn(obs, device=device),
-            state=torch.randn(state, device=device),
-            action=2.0 * torch.rand(action, device=device) - 1.0,
-            reward=torch.randn(members, batch, device=device),
-            discount=torch.full((members, batch), config.gamma, device=device),
-            next_obs=torch.randn(obs, device=device),
-            next_state=torch.randn(state, device=device),
-        )
-        self.noise = torch.randn(self.learner.chain_noises, *action, device=device)
+        replay = _filled(spec, config, members, device)
+        self._engine, self._eager = engine_for(self.learner, replay), Eager(self.learner, replay)
+        like = Buffers(self.learner)
+        self._indices = torch.randint(0, 2**62, like.indices.shape, device=device)
+        self._noise, self._acting = torch.randn_like(like.target), torch.randn_like(like.acting)
+        rng = np.random.default_rng(0)
+        self._obs = rng.normal(size=(members, 1, *like.obs.shape[1::2])).astype(np.float32)
 
     def cycle(self) -> int:
-        """`policy_delay` updates, the first with the actors."""
+        """`policy_delay` updates, the first with the actors, as they are computed on this device."""
+        return self._cycle(self._engine)
+
+    def eager_cycle(self) -> int:
+        """The same, operation by operation."""
+        return self._cycle(self._eager)
+
+    def _cycle(self, engine: Engine) -> int:
         for update in range(self.delay):
-            self.learner.update_critic(self.batch, self.noise, None, update == 0)
-            if update == 0:
-                self.learner.update_actor(self.batch, self.noise, None)
+            engine.update(self._indices, self._noise, self._noise if update == 0 else None, None)
         return self.wait(self.delay)
 
     def act(self) -> int:
         """Fifty joint actions, one after the other, brought back to NumPy."""
-        obs, noise = self.batch.obs[:, :, :1], self.noise[:, :, :, :1]
         for _ in range(50):
-            self.learner.act(obs, noise).cpu().numpy()
+            self._engine.act(self._obs, self._acting)()
         return 50
 
     def wait(self, pieces: int) -> int:
@@ -89,6 +95,28 @@ class Bench:
         return pieces
 
 
+def _filled(spec: TaskSpec, config: TrainConfig, members: int, device: torch.device) -> Replay:
+    """Random transitions of episodes that never end."""
+    replay, rng = Replay(spec, members, 1, TRANSITIONS, config.n_step, device), np.random.default_rng(0)
+    seen = spec.num_agents * spec.obs_width + spec.state_dim
+    frames: dict[str, NDArray[np.generic]] = {
+        "seen": rng.normal(size=(TRANSITIONS, 1, seen)).astype(np.float32),
+        "action": rng.uniform(-1.0, 1.0, (TRANSITIONS, 1, spec.num_agents * spec.action_width)).astype(
+            np.float32
+        ),
+        "reward": rng.normal(size=(TRANSITIONS, 1)).astype(np.float32),
+        "terminated": np.zeros((TRANSITIONS, 1), np.float32),
+        "final": np.full((TRANSITIONS, 1), -1, np.int64),
+    }
+    finals: dict[str, NDArray[np.generic]] = {
+        "seen": np.zeros((0, seen), np.float32),
+        "frame": np.zeros(0, np.int64),
+    }
+    for place in range(members):
+        replay.load(place, ReplayRows(0, 0, TRANSITIONS, frames, 0, 0, 0, finals))
+    return replay
+
+
 def measure(
     config: TrainConfig, members: Sequence[int] = (1, 4, 16), device: str = "cpu", seconds: float = 20.0
 ) -> UpdateSpeeds:
@@ -96,8 +124,8 @@ def measure(
     torch.set_float32_matmul_precision(config.matmul_precision)
     place = torch.device(device)
     one = Bench(config, 1, place)
-    one.cycle()
-    products = record(one.cycle)
+    one.eager_cycle()
+    products = record(one.eager_cycle)
     multiply = alone(products, place)
 
     def product_cycle() -> int:

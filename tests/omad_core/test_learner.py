@@ -1,5 +1,6 @@
 """Updates: what moves which way, and what keeps still."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +91,21 @@ def test_a_frozen_member_keeps_every_number_while_its_neighbour_learns():
     after, other = learner.row(0, 25), learner.row(1, 25)
     assert all((before[name] == after[name]).all() for name in before)
     assert any((before[name] != other[name]).any() for name in before)
+
+
+def test_what_is_not_finite_stays_with_the_member_that_has_it():
+    learner = learner_of(capacity=2)
+    before = learner.row(0, 25)
+    batch = one_step_batch(torch.rand(1, 2, 128, 1), torch.rand(1, 128))
+    wide = Transitions(**{k: v.repeat(2, *(1,) * (v.ndim - 1)) for k, v in vars(batch).items()})
+    wide.state[0], wide.reward[0] = torch.inf, torch.nan
+    learning = torch.tensor([False, True])
+    for _ in range(2):
+        learner.update_critic(wide, torch.randn(5, 2, 2, 128, 1), learning, True)
+        learner.update_actor(wide, torch.randn(5, 2, 2, 128, 1), learning)
+    after, other = learner.row(0, 25), learner.row(1, 25)
+    assert all((before[name] == after[name]).all() for name in before)
+    assert all(np.isfinite(array).all() for array in other.values())
 
 
 def test_adam_is_the_published_one_and_counts_each_members_steps():

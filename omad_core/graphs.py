@@ -1,0 +1,187 @@
+"""Where updates and actions are computed: as they come on a CPU, recorded once and replayed on a CUDA device.
+
+An update is some hundred small operations, and telling a GPU each of them takes longer than doing it. A CUDA graph
+tells it all of them at once; it repeats the very same operations on the very same addresses. Hence the rules:
+what differs from one update to the next (batch indices, noise, who learns) is drawn outside and copied into
+buffers that stay; everything else that an update reads or writes stays where it is (`Learner.version` says when it
+does not); nothing inside asks for a value; looking for divergence and keeping copies happen outside.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omad_core.learner import Learner
+from omad_core.replay import Transitions
+from omad_core.transfer import fetch, send
+
+Work = Callable[[], None]
+Record = Callable[[Sequence[Work], torch.device], list[Work]]
+"""From pieces of work to their replays. It may run each piece before."""
+WARM_UPS = 3
+"""Runs before a capture: libraries set themselves up in the first ones, which a graph must not record."""
+RECORDING_SECONDS = 120.0
+"""No recording of ours should take as long."""
+
+
+class Memory(Protocol):
+    """Where batches come from."""
+
+    def sample(self, random: Tensor, gamma: Tensor) -> Transitions:
+        """Transitions for `random` [P, B]."""
+        ...
+
+
+class Engine(Protocol):
+    """Computes actions and updates of all members."""
+
+    overlaps: bool
+    """Whether the caller is answered before the work is done, and so should find itself something to do."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the next call takes long, because it records first."""
+        ...
+
+    def act(self, obs: NDArray[np.float32], noise: Tensor) -> Callable[[], NDArray[np.float32]]:
+        """Begin actions [P, N, A, U] for obs [P, N, A, O] and noise [1 + K, P, A, N, U]; the answer waits."""
+        ...
+
+    def update(self, indices: Tensor, target: Tensor, actor: Tensor | None, learning: Tensor | None) -> None:
+        """One update of the critics, and with noise for the `actor` one of policies and temperatures.
+
+        indices: [P, B]; noise: [1 + K, P, A, B, U]; learning: [P], None for all.
+        """
+        ...
+
+
+class Eager:
+    """Does everything at once, operation by operation."""
+
+    overlaps = False
+    stale = False
+
+    def __init__(self, learner: Learner, memory: Memory) -> None:
+        self._learner, self._memory = learner, memory
+
+    def act(self, obs: NDArray[np.float32], noise: Tensor) -> Callable[[], NDArray[np.float32]]:
+        seen = send(obs, self._learner.device).transpose(1, 2)
+        return fetch(self._learner.act(seen, noise).transpose(1, 2))
+
+    def update(self, indices: Tensor, target: Tensor, actor: Tensor | None, learning: Tensor | None) -> None:
+        batch = self._memory.sample(indices, self._learner.scalars["gamma"])
+        self._learner.update_critic(batch, target, learning, actor is not None)
+        if actor is not None:
+            self._learner.update_actor(batch, actor, learning)
+
+
+class Buffers:
+    """What differs from one call to the next, at addresses that stay. Nobody learns until somebody is told to."""
+
+    def __init__(self, learner: Learner) -> None:
+        spec, config, device, members = learner.spec, learner.config, learner.device, learner.capacity
+        envs, batch = config.num_envs, config.batch_size
+
+        def noise(count: int) -> Tensor:
+            return torch.zeros(
+                learner.chain_noises, members, spec.num_agents, count, spec.action_width, device=device
+            )
+
+        self.indices = torch.zeros(members, batch, dtype=torch.int64, device=device)
+        self.target, self.actor, self.acting = noise(batch), noise(batch), noise(envs)
+        self.learning = torch.zeros(members, dtype=torch.bool, device=device)
+        self.obs = torch.zeros(members, spec.num_agents, envs, spec.obs_width, device=device)
+        self.actions = torch.zeros(members, envs, spec.num_agents, spec.action_width, device=device)
+
+
+class Recorded:
+    """Records an update of the critics, one of critics and actors, and acting; then only replays them."""
+
+    overlaps = True
+
+    def __init__(self, learner: Learner, memory: Memory, record: Record) -> None:
+        self._learner, self._record = learner, record
+        self._eager = Eager(learner, memory)
+        self._version = -1
+        self._replays: list[Work] = []
+
+    @property
+    def stale(self) -> bool:
+        return self._version != self._learner.version
+
+    def act(self, obs: NDArray[np.float32], noise: Tensor) -> Callable[[], NDArray[np.float32]]:
+        self._record_if_stale()
+        self._buffers.obs.copy_(send(obs, self._learner.device).transpose(1, 2))
+        self._buffers.acting.copy_(noise)
+        _, _, acting = self._replays
+        acting()
+        return fetch(self._buffers.actions)
+
+    def update(self, indices: Tensor, target: Tensor, actor: Tensor | None, learning: Tensor | None) -> None:
+        self._record_if_stale()
+        buffers, (critics, both, _) = self._buffers, self._replays
+        buffers.indices.copy_(indices)
+        buffers.target.copy_(target)
+        if learning is None:
+            buffers.learning.fill_(True)
+        else:
+            buffers.learning.copy_(learning)
+        if actor is None:
+            critics()
+        else:
+            buffers.actor.copy_(actor)
+            both()
+
+    def _record_if_stale(self) -> None:
+        if not self.stale:
+            return
+        # The old graphs' memory first. In the new buffers nobody learns: runs before recording leave no trace.
+        self._replays = []
+        self._buffers = Buffers(self._learner)
+        self._replays = self._record([self._critics, self._both, self._acting], self._learner.device)
+        self._version = self._learner.version
+
+    def _critics(self) -> None:
+        buffers = self._buffers
+        self._eager.update(buffers.indices, buffers.target, None, buffers.learning)
+
+    def _both(self) -> None:
+        buffers = self._buffers
+        self._eager.update(buffers.indices, buffers.target, buffers.actor, buffers.learning)
+
+    def _acting(self) -> None:
+        actions = self._learner.act(self._buffers.obs, self._buffers.acting)
+        self._buffers.actions.copy_(actions.transpose(1, 2))
+
+
+def record_cuda(works: Sequence[Work], device: torch.device) -> list[Work]:
+    """Record pieces of work as CUDA graphs.
+
+    They share one pool of memory: none leaves anything in it that another one, or its own next replay, needs.
+    """
+    with torch.cuda.device(device):
+        pool = torch.cuda.graph_pool_handle()
+        return [_record_one(work, pool) for work in works]
+
+
+def _record_one(work: Work, pool: Any) -> Work:
+    main, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    aside.wait_stream(main)
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UPS):
+            work()
+    main.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # Other threads (environments, uploads) may do as they like meanwhile.
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        work()
+    return graph.replay
+
+
+def engine_for(learner: Learner, memory: Memory) -> Engine:
+    """The one place that decides how a device computes."""
+    return Recorded(learner, memory, record_cuda) if learner.device.type == "cuda" else Eager(learner, memory)
