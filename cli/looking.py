@@ -1,5 +1,6 @@
 """Looking at a study: opens its storage, finds it, reads it."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search.storage import Store
     from search.study import StudyHandle
-    from search.view import StudyView
+    from search.view import StudyView, TrialView
 
 MLFLOW_DEFAULT = "sqlite:///mlflow.db"
 
@@ -36,6 +37,26 @@ def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
 
     with found(storage, study) as (store, handle):
         return status.read(store, handle, shown(tracking))
+
+
+def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | None":
+    """A trial with the address of its published model, where it has one and MLflow can be asked."""
+    from cli.console import say
+    from tracking import mlflow_address
+    from tracking.errors import TrackingError
+
+    if trial is None or trial.run_id is None or trial.state != "complete":
+        return trial
+    try:
+        path = mlflow_address.sqlite_path(mlflow_address.resolve(tracking))
+        if path is not None and not path.exists():
+            return trial  # looking creates nothing
+        from tracking.mlflow_tracker import MlflowTracker
+
+        return dataclasses.replace(trial, model_uri=MlflowTracker(tracking).model_of(trial.run_id))
+    except TrackingError as error:
+        say(f"the model of trial {trial.number} cannot be looked up: {error}", stderr=True)
+        return trial
 
 
 def shown(tracking: str | None) -> str:

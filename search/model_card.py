@@ -23,6 +23,11 @@ class Facts:
     """On fresh episodes, once the study has its report."""
 
 
+def figure(value: Any) -> str:
+    """A parameter for people: numbers with four digits; the run has them as they were sampled."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def request(policy: Policy) -> str:
     """The body of a request that `mlflow models serve` answers: one joint observation of zeros."""
     return json.dumps({"inputs": [[0.0] * sum(policy.spec.obs_dims)], "params": {"deterministic": True}})
@@ -37,7 +42,7 @@ def lone_request(policy: Policy) -> str:
 def model_card(facts: Facts, uri: str, policy: Policy) -> str:
     """The whole card; it fits into what MLflow keeps of a version's description."""
     spec, study = policy.spec, facts.spec
-    params = "\n".join(f"| `{name}` | {value} |" for name, value in facts.params.items())
+    params = "\n".join(f"| `{name}` | {figure(value)} |" for name, value in facts.params.items())
     versions = ", ".join(f"{name} {version}" for name, version in sorted(spec.versions.items()))
     widths = zip(spec.agents, spec.obs_dims, spec.action_dims, strict=True)
     agents = ", ".join(f"`{agent}` ({obs} -> {act})" for agent, obs, act in widths)
@@ -53,17 +58,21 @@ Decentralised OMAD policies for `{spec.name}` ({spec.env_id}), trained for {fact
 |---|---|
 {params}
 
-    import mlflow
-    model = mlflow.pyfunc.load_model("{uri}")
-    actions = model.predict(observations)   # [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
-    action = model.predict(own, params={{"agent": "{spec.agents[-1]}"}})   # [n, {spec.obs_dims[-1]}] -> \
+```python
+import mlflow
+model = mlflow.pyfunc.load_model("{uri}")
+actions = model.predict(observations)   # [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
+action = model.predict(own, params={{"agent": "{spec.agents[-1]}"}})   # [n, {spec.obs_dims[-1]}] -> \
 [n, {spec.action_dims[-1]}]
+```
 
-Agents stand side by side in the joint arrays; alone, each acts from its own columns. Actions are sampled from the \
-diffusion chain; `params={{"deterministic": True}}` turns its noise off, `"seed"` makes a sample repeatable.
+Agents stand side by side in the joint arrays; alone, each acts from its own columns. Actions are sampled; \
+`params={{"deterministic": True}}` turns the noise off, `"seed"` makes a sample repeatable.
 
-    mlflow models serve -m {uri} --env-manager local -p 5001
-    curl -H 'Content-Type: application/json' http://127.0.0.1:5001/invocations -d '{lone_request(policy)}'
+```
+mlflow models serve -m {uri} --env-manager local -p 5001
+curl -H 'Content-Type: application/json' http://127.0.0.1:5001/invocations -d '{lone_request(policy)}'
+```
 
 It knows the task it was trained on and nothing else: other bodies, observations or action ranges are not covered, \
 and returns were measured in simulation only.

@@ -14,7 +14,7 @@ from omad_core.policy import Policy
 from search import budget, overview, slots
 from search.carrying import carry
 from search.home import remove
-from search.lease import Lease
+from search.lease import Lease, SlotRow
 from search.model_card import Facts, model_card
 from search.patience import patiently
 from search.recording import Rooms, end_run
@@ -115,16 +115,29 @@ def _version(name: str) -> str:
 
 def _crown(rooms: Rooms, lease: Lease, result: Result, uri: str, policy: Policy) -> None:
     """Make the model the study's champion if no complete trial is better."""
-    best = patiently(lambda: best_value(rooms.store, lease.study_id), rooms.patience_seconds)
-    if lease.value is not None and (best is None or lease.value >= best):
-        facts = Facts(result.spec, result.number, result.params, lease.value, result.step)
-        card = model_card(facts, uri, policy)
-        rooms.tracker.register_champion(uri, f"omad-{result.spec.name}", card)
+    best = patiently(lambda: best_slot(rooms.store, lease.study_id), rooms.patience_seconds)
+    if lease.value is None or (best is not None and lease.value < (best.value or 0.0)):
+        return
+    name = f"omad-{result.spec.name}"
+    facts = Facts(result.spec, result.number, result.params, lease.value, result.step)
+    rooms.tracker.register_champion(uri, name, model_card(facts, uri, policy))
+    _give_way(rooms, lease, name)
 
 
-def best_value(store: Store, study_id: int) -> float | None:
-    """The best score of a study's complete trials."""
-    values = [
-        r.value for r in budget.rows(store, study_id) if r.outcome == "complete" and r.value is not None
-    ]
-    return max(values, default=None)
+def _give_way(rooms: Rooms, lease: Lease, name: str) -> None:
+    """Crown again who was crowned by another worker between the look at the results and our own crowning."""
+    crowned = lease.number
+    while True:
+        best = patiently(lambda: best_slot(rooms.store, lease.study_id), rooms.patience_seconds)
+        if best is None or best.number == crowned or best.mlflow_run_id is None:
+            return
+        if best.value == lease.value or (uri := rooms.tracker.model_of(best.mlflow_run_id)) is None:
+            return  # as good as this one, or not stored yet: who stores it crowns it
+        rooms.tracker.register_champion(uri, name, None)
+        crowned = best.number
+
+
+def best_slot(store: Store, study_id: int) -> SlotRow | None:
+    """The complete trial with the best score."""
+    complete = [r for r in budget.rows(store, study_id) if r.outcome == "complete" and r.value is not None]
+    return max(complete, key=lambda row: row.value or 0.0, default=None)

@@ -1,5 +1,6 @@
 """The final report as Markdown, for the study's run: what was found, beside the defaults and random play."""
 
+from search.model_card import figure
 from search.view import ENDED, ReportView, Returns, TrialView
 
 
@@ -42,7 +43,7 @@ def _row(name: str, returns: Returns | None, score: float | None) -> str:
 
 def _params(best: TrialView, default: TrialView | None) -> str:
     lines = [
-        f"| `{path}` | {value} | {default.params.get(path, '') if default else ''} |"
+        f"| `{path}` | {figure(value)} | {figure(default.params.get(path, '')) if default else ''} |"
         for path, value in best.params.items()
     ]
     return "\n".join(["## Parameters", "", "| parameter | best | defaults |", "|---|---|---|", *lines])

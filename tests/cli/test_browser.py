@@ -40,6 +40,11 @@ while (texts.nextNode()) {
   text.textContent = text.textContent.replace(/file:\\S*mlruns/, "file:///.../mlruns");
 }
 """
+HIDE_TOOLS = """
+const style = document.createElement("style");
+style.textContent = ".modebar { display: none !important; }";
+document.head.append(style);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +119,7 @@ class Browser:
         if place := os.environ.get("OMAD_SCREENSHOTS"):
             time.sleep(2)
             self.driver.execute_script(HIDE_FOLDERS)
+            self.driver.execute_script(HIDE_TOOLS)
             file = ROOT / place / f"{name}.png"
             self.driver.save_screenshot(str(file))
             with Image.open(file) as picture:

@@ -104,11 +104,12 @@ sys.stdout.write(str(policy.act_joint(numpy.zeros((1, 25)), deterministic=True).
 
 
 def test_the_card_tells_what_one_should_know(policy: Policy) -> None:
-    facts = Facts(SPEC, 7, {"gamma": 0.97}, 41.0, 700)
+    facts = Facts(SPEC, 7, {"gamma": 0.97, "actor.learning_rate": 0.0013722959026754708}, 41.0, 700)
     card = model_card(facts, "models:/m-1", policy)
     for words in (
         "mujoco",
         "| `gamma` | 0.97 |",
+        "| `actor.learning_rate` | 0.001372 |",
         "Score: 41.0",
         "omad-search evaluate models:/m-1",
         "models serve",

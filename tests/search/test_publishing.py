@@ -1,0 +1,105 @@
+"""The champion is the best, whoever publishes at the same time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from search import binding, catalog, endings, slots
+from search.claim import claim
+from search.given import Given
+from search.lease import Lease
+from search.ledger import Ledger
+from search.publishing import Result, publish
+from search.recording import Rooms
+from search.storage import Store, open_storage
+from search.study import StudyHandle, create_study, optuna_study
+from tracking.null import NullTracker
+from tracking.sender import Sender
+from tracking.spool import Spool
+from tracking.tracker import ModelFiles
+
+SPEC = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 3}), has_gpu=False)
+
+
+class Registry(NullTracker):
+    """Remembers models and the champion; `meanwhile` happens just before the next champion is written."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, str] = {}
+        self.champion = ""
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
+        self.models[run_id] = f"models:/m-{run_id}"
+        return self.models[run_id]
+
+    def model_of(self, run_id: str) -> str | None:
+        return self.models.get(run_id)
+
+    def register_champion(self, model_uri: str, name: str, card: str | None) -> str:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        self.champion = model_uri
+        return f"models:/{name}@champion"
+
+
+def _end(store: Store, handle: StudyHandle, value: float) -> Lease:
+    """A complete trial, not published yet."""
+    lease = claim(store, handle.study_id, "test", 60.0)
+    assert lease is not None
+    study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=0))
+    lease, _ = binding.bind(store, study, lease)
+    lease = slots.bind_run(store, lease, f"run-{lease.number}")
+    return endings.finish(store, study, lease, "complete", value)
+
+
+@pytest.fixture
+def publisher(policy_folder: Callable[[str], Path], tmp_path: Path):
+    """Ends a trial with a value and, when called, publishes it, as a worker of its own."""
+    model, registry, rooms = policy_folder("hopper"), Registry(), []
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        handle = create_study(store, "hopper", 3, SPEC.to_json(), [SPEC.defaults()])
+
+        def end(value: float) -> Callable[[], object]:
+            lease = _end(store, handle, value)
+            rooms.append(Rooms(store, Ledger(store, 60.0), registry, Sender()))
+            spool = Spool(tmp_path / f"spool-{lease.number}")
+            result = Result(SPEC, lease.number, {}, model, 700, spool)
+            return lambda: publish(rooms[-1], lease, f"run-{lease.number}", result, tmp_path / "gone")
+
+        yield registry, end
+        for each in rooms:
+            each.sender.close(1)
+            each.ledger.close()
+            each.watch.close()
+
+
+def test_the_best_is_champion_in_whatever_order_they_are_published(publisher) -> None:
+    registry, end = publisher
+    end(2.0)()
+    assert registry.champion == "models:/m-run-0"
+    better, worse = end(3.0), end(1.0)
+    worse()
+    assert registry.champion == "models:/m-run-0"
+    better()
+    assert registry.champion == "models:/m-run-1"
+
+
+def test_a_better_one_that_is_crowned_meanwhile_stays_champion(publisher) -> None:
+    registry, end = publisher
+    registry.meanwhile = lambda: end(3.0)()
+    end(2.0)()
+    assert registry.models.keys() == {"run-0", "run-1"}
+    assert registry.champion == "models:/m-run-1"
+
+
+def test_a_better_one_that_is_not_stored_yet_crowns_itself_later(publisher) -> None:
+    registry, end = publisher
+    later = []
+    registry.meanwhile = lambda: later.append(end(3.0))
+    end(2.0)()
+    assert registry.champion == "models:/m-run-0"
+    later[0]()
+    assert registry.champion == "models:/m-run-1"
