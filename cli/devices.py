@@ -23,16 +23,16 @@ class Plan:
         return any(device != "cpu" for device in self.devices)
 
 
-def plan(devices: str, workers: int | None, trials: int) -> Plan:
+def plan(devices: str, workers: int | None, trials: int, threads: int | None = None) -> Plan:
     """Workers for `--devices auto|cpu|0,1`. Raises ConfigError for a device that is not there."""
     chosen = _chosen(devices)
     cores = os.cpu_count() or 1
     if chosen == ["cpu"]:
         count = workers or max(1, min(cores, MOST_CPU_WORKERS, trials))
         # Networks this small gain nothing from a second thread, and lose all where the cores are shared.
-        return Plan(("cpu",) * count, 1)
+        return Plan(("cpu",) * count, threads or 1)
     count = workers or len(chosen)
-    return Plan(tuple(chosen[n % len(chosen)] for n in range(count)), max(1, cores // count))
+    return Plan(tuple(chosen[n % len(chosen)] for n in range(count)), threads or max(1, cores // count))
 
 
 def _chosen(devices: str) -> list[str]:

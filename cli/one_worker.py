@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli import logs
 
 if TYPE_CHECKING:
+    from search.given import Given
     from search.home import Home
     from search.worker import Worker
 
@@ -28,31 +29,32 @@ class Manner:
 
     device: str
     pack: int
-    threads: int
+    threads: int | None
+    """torch threads; None for one, as CPUs want it."""
     grace_seconds: float
     patience_seconds: float
 
 
-def work(study: str, storage: str, tracking: str | None, home: "Home", manner: Manner) -> None:
+def work(
+    study: str, storage: str, tracking: str | None, home: "Home", manner: Manner, given: "Given"
+) -> None:
     """Work for a study until it has ended or this process is told to stop."""
     import torch
 
+    from cli.joining import join
     from search import pulse
     from search.desk import Place
-    from search.steering import refuse_moved
     from search.storage import open_storage
-    from search.study import open_study
     from search.worker import Worker
     from tracking.mlflow_tracker import MlflowTracker
 
     logs.configure_worker()
-    torch.set_num_threads(manner.threads)
+    torch.set_num_threads(manner.threads or 1)
     signs = pulse.inherited()
     tracker = MlflowTracker(tracking)
     tracker.check()
     with open_storage(storage) as store:
-        handle = open_study(store, study)
-        refuse_moved(store, handle)
+        handle = join(store, study, given)
         place = Place(home, manner.device, manner.pack)
         working = Worker(store, handle, tracker, place, manner.patience_seconds, signs)
         _stop_when_told(working, manner.grace_seconds)

@@ -1,10 +1,9 @@
 """Opening: a study for `run`, created or joined, with its budget and its parent run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search import budget, catalog
-from search.errors import SpecConflict
-from search.given import Given, differences
+from search.given import Given, refuse_differences
 from search.overview import parent_info
 from search.spec import StudySpec
 from search.steering import refuse_moved
@@ -38,11 +37,8 @@ def open_for_running(store: Store, tracker: Tracker, spec: StudySpec, given: Giv
     handle = create_study(store, spec.name, spec.trials, text, [spec.defaults()])
     stored = StudySpec.from_json(handle.spec)
     refuse_moved(store, handle)
-    if differing := differences(stored, given):
-        raise SpecConflict(
-            f"study {spec.name!r} exists with other settings: {'; '.join(differing)}. "
-            "Leave these options out to continue it, or begin another one with --study NAME"
-        )
+    # A task may be given as a study file; the spec has its name.
+    refuse_differences(spec.name, stored, replace(given, task=spec.task))
     trials = int(given.numbers.get("trials", 0))
     added = budget.extend(store, handle.study_id, trials) if trials > stored.trials else 0
     budget.set_wanted(store, handle.study_id, "running")

@@ -50,6 +50,9 @@ Profile = Annotated[
         help="Size of networks and trials; without it, gpu where there is one and laptop elsewhere.",
     ),
 ]
+EnvSteps = Annotated[int | None, typer.Option("--env-steps", min=1, help="Environment steps of a trial.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds trained in every trial.")]
+StudySeed = Annotated[int | None, typer.Option("--study-seed", min=0, help="Seed of the whole study.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study, such as hopper.")]
 StudyIfAny = Annotated[
     str | None,

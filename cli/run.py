@@ -6,7 +6,18 @@ import typer
 
 from cli import wishes
 from cli.console import out, say
-from cli.options import DEFAULT_STORAGE, Devices, Profile, Set, Storage, Tracking, Workers
+from cli.options import (
+    DEFAULT_STORAGE,
+    Devices,
+    EnvSteps,
+    Profile,
+    Seeds,
+    Set,
+    Storage,
+    StudySeed,
+    Tracking,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from cli.opening import Opened
@@ -29,13 +40,9 @@ def run(
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, help="Budget; a larger one extends a study.")
     ] = None,
-    env_steps: Annotated[
-        int | None, typer.Option("--env-steps", min=1, help="Environment steps of a trial.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds trained in every trial.")] = None,
-    study_seed: Annotated[
-        int | None, typer.Option("--study-seed", min=0, help="Seed of the whole study.")
-    ] = None,
+    env_steps: EnvSteps = None,
+    seeds: Seeds = None,
+    study_seed: StudySeed = None,
     workers: Workers = None,
     devices: Devices = "auto",
     profile: Profile = None,

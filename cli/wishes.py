@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def given(
-    task: str,
+    task: str | None,
     profile: str | None,
     numbers: Mapping[str, int | None],
     env_steps: int | None,

@@ -5,10 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DEFAULT_STORAGE, Storage, StudyName, Tracking, Workers
+from cli import wishes
+from cli.options import (
+    DEFAULT_STORAGE,
+    Devices,
+    EnvSteps,
+    Profile,
+    Seeds,
+    Set,
+    Storage,
+    StudyName,
+    StudySeed,
+    Tracking,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from cli.one_worker import Manner
+    from search.given import Given
     from search.home import Home
 
 GRACE_SECONDS, PATIENCE_SECONDS = 30.0, 600.0
@@ -20,18 +34,20 @@ def worker(
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
     workers: Workers = None,
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            "--devices", metavar="auto|cpu|0,1", help="Where several workers train: GPUs, or the CPU."
-        ),
-    ] = None,
+    devices: Devices = "auto",
     device: Annotated[
         str | None,
-        typer.Option("--device", metavar="cpu|cuda:N", help="Where one worker, in this process, trains."),
+        typer.Option(
+            "--device",
+            metavar="cpu|cuda:N",
+            help="One worker in this process on this device, with nobody to restart it.",
+        ),
     ] = None,
     pack: Annotated[int, typer.Option("--pack", min=1, help="Trials trained side by side.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="torch threads of one worker.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="torch threads of a worker; without it, the cores it has."),
+    ] = None,
     home: Annotated[
         Path | None, typer.Option("--home", envvar="OMAD_HOME", help="Where checkpoints are kept.")
     ] = None,
@@ -55,23 +71,29 @@ def worker(
             help="Bear an absent storage for this.",
         ),
     ] = PATIENCE_SECONDS,
+    profile: Profile = None,
+    env_steps: EnvSteps = None,
+    seeds: Seeds = None,
+    study_seed: StudySeed = None,
+    set_: Set = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
-    """Train trials of a study until it has ended. Ctrl-C: checkpoint, hand back, leave.
+    """Train trials of a study until it has ended: a worker a GPU, or as many as the CPU has cores for.
 
-    Without --workers and --devices it is one worker in this process.
+    Ctrl-C: checkpoint, hand back, leave. The study's settings are those it was created with; one that is given
+    here and differs is refused.
     """
     from cli.one_worker import Manner, work
     from omad_core.errors import ConfigError
     from search.home import open_home
 
+    given = wishes.given(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
     place = open_home(str(home) if home else None)
     manner = Manner(device or "cpu", pack, threads, grace, storage_patience)
-    if workers is None and devices is None:
-        work(study, storage, tracking, place, manner)
-        return
-    if device is not None:
+    if device is None:
+        raise typer.Exit(_team(study, storage, tracking, place, manner, given, workers, devices))
+    if workers is not None or devices != "auto":
         raise ConfigError("--device is for one worker; with --workers or --devices leave it out")
-    raise typer.Exit(_team(study, storage, tracking, place, manner, workers, devices or "auto"))
+    work(study, storage, tracking, place, manner, given)
 
 
 def _team(
@@ -80,25 +102,24 @@ def _team(
     tracking: str | None,
     home: "Home",
     manner: "Manner",
+    given: "Given",
     workers: int | None,
     devices: str,
 ) -> int:
     """What one of them would meet is met here first: a wrong address ends this command, not each worker."""
     from cli.devices import plan
+    from cli.joining import join
     from cli.team import lead
     from cli.watching import supervisor
     from search import budget
-    from search.steering import refuse_moved
     from search.storage import open_storage
-    from search.study import open_study
     from tracking.mlflow_tracker import MlflowTracker
 
     MlflowTracker(tracking).check()
     with open_storage(storage) as store:
-        handle = open_study(store, study)
-        refuse_moved(store, handle)
+        handle = join(store, study, given)
         options = ["--pack", str(manner.pack), "--grace", str(manner.grace_seconds)]
         options += ["--storage-patience", str(manner.patience_seconds)]
         left = budget.counts(store, handle.study_id)
-        chosen = plan(devices, workers, max(1, left.total - left.done - left.failed))
+        chosen = plan(devices, workers, max(1, left.total - left.done - left.failed), manner.threads)
     return lead(supervisor(chosen, handle, home, storage, tracking, options), manner.grace_seconds)

@@ -7,6 +7,7 @@ from typing import Any
 from omad_core import settings
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
+from search.errors import SpecConflict
 from search.spec import NUMBERS, StudySpec
 
 
@@ -58,6 +59,15 @@ def differences(stored: StudySpec, given: Given) -> list[str]:
         *_number_differences(stored, given.numbers),
         *_train_differences(stored, given.train),
     ]
+
+
+def refuse_differences(name: str, stored: StudySpec, given: Given) -> None:
+    """Raise SpecConflict naming every explicit wish that the stored spec does not fulfil."""
+    if differing := differences(stored, given):
+        raise SpecConflict(
+            f"study {name!r} exists with other settings: {'; '.join(differing)}. "
+            "Leave these options out to continue it, or begin another one with `omad-search run --study NAME`"
+        )
 
 
 def _of(what: str, wish: Any, stored: Any) -> Iterator[str]:

@@ -11,6 +11,9 @@ from typing import Any
 
 from search.errors import SearchError
 
+LEAVE_SECONDS = 10
+"""What a worker and its supervisor may take beyond the grace."""
+
 
 class LaunchRefused(SearchError):
     """Workers cannot be started this way here; the sentence says what is missing."""
@@ -23,7 +26,6 @@ class Job:
     study: str
     workers: int
     environment: Mapping[str, str] = field(default_factory=dict)
-    device: str = "cpu"
     cpus: int = 1
     gpus: float = 0.0
     """GPUs a worker; 0.5 puts two workers on one, where the scheduler can share it."""
@@ -31,10 +33,10 @@ class Job:
 
     @property
     def words(self) -> list[str]:
-        """A worker's command line, without the interpreter."""
-        device = "cuda:0" if self.gpus else self.device
-        options = ["--device", device, "--threads", str(self.cpus), "--grace", str(self.grace_seconds)]
-        return ["-m", "cli.main", "worker", self.study, *options]
+        """A worker's command line, without the interpreter: supervised, so that a hung one is replaced."""
+        device = "0" if self.gpus else "cpu"  # schedulers show a job no other GPUs than its own
+        options = ["--workers", "1", "--devices", device, "--threads", str(self.cpus)]
+        return ["-m", "cli.main", "worker", self.study, *options, "--grace", str(self.grace_seconds)]
 
 
 def work(job: Job) -> int:
@@ -107,7 +109,7 @@ def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> d
     }
     pod = {
         "restartPolicy": "OnFailure",
-        "terminationGracePeriodSeconds": job.grace_seconds + 5,
+        "terminationGracePeriodSeconds": job.grace_seconds + LEAVE_SECONDS,
         "containers": [container],
     }
     labels = {"app.kubernetes.io/name": "omad-search", "omad-search/study": job.study}

@@ -132,7 +132,7 @@ class Site:
             "MLFLOW_TRACKING_URI": self.server.address,
             "OMAD_HOME": str(self.folder / f"machine-{self.count % 2}"),
         }
-        command = [sys.executable, "-m", "cli.main", "worker", "hopper"]
+        command = [sys.executable, "-m", "cli.main", "worker", "hopper", "--device", "cpu"]
         with (self.folder / f"worker-{self.count}.log").open("ab") as log:
             self.workers.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
 

@@ -30,7 +30,7 @@ def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 def check(folder: Path) -> None:
     ran = [file.read_text() for file in folder.glob("ran-*")]
-    assert ran == ["worker hopper --device cpu --threads 1 --grace 7 sqlite:///x.db"] * 2
+    assert ran == ["worker hopper --workers 1 --devices cpu --threads 1 --grace 7 sqlite:///x.db"] * 2
 
 
 def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_half_trained_trial_goes_on_in_postgresql(tmp_path: Path, new_url: Cal
 
     with open_storage(first, create=True) as old:
         handle = create_study(old, "hopper", 1, spec.to_json(), [spec.defaults()])
-        worker = words(first, "worker", "hopper")
+        worker = words(first, "worker", "hopper", "--device", "cpu")
         end = time.monotonic() + 120
         while budget.rows(old, handle.study_id)[0].progress.get("step", 0) < 200:
             assert time.monotonic() < end, (tmp_path / "said").read_text()
@@ -162,7 +162,9 @@ def test_a_half_trained_trial_goes_on_in_postgresql(tmp_path: Path, new_url: Cal
         assert worker.wait(60) == 0
         (before,) = budget.rows(old, handle.study_id)
     assert words(first, "move", "hopper", "--to", second).wait(60) == 0, (tmp_path / "said").read_text()
-    assert words(second, "worker", "hopper").wait(120) == 0, (tmp_path / "said").read_text()
+    assert words(second, "worker", "hopper", "--device", "cpu").wait(120) == 0, (
+        tmp_path / "said"
+    ).read_text()
     with open_storage(second) as new:
         (row,) = budget.rows(new, open_study(new, "hopper").study_id)
     assert (row.outcome, row.published, row.mlflow_run_id) == ("complete", True, before.mlflow_run_id)

@@ -81,7 +81,7 @@ class Site:
     def start_worker(self, home: Path | None = None) -> subprocess.Popen[bytes]:
         places = {"OMAD_STORAGE": self.storage, "MLFLOW_TRACKING_URI": self.address}
         places["OMAD_HOME"] = str(home or self.folder / "home")
-        command = [sys.executable, "-m", "cli.main", "worker", "hopper"]
+        command = [sys.executable, "-m", "cli.main", "worker", "hopper", "--device", "cpu"]
         with (self.folder / "worker.log").open("ab") as log:
             environment = {**os.environ, **places, "OMP_NUM_THREADS": "1"}
             worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
