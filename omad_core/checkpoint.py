@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.config import TrainConfig
-from omad_core.errors import CheckpointError, ConfigError
+from omad_core.errors import CheckpointError
 from omad_core.folder import Arrays, digest, pack, read_bytes, read_json, to_json, unpack, write_bytes
 from omad_core.settings import from_dict, to_dict
 from omad_core.state import MemberState, ReplayRows
@@ -25,6 +25,7 @@ from omad_core.state import MemberState, ReplayRows
 FORMAT = 1
 KIND = "omad-checkpoint"
 MARKS = ("oldest", "stop", "oldest_final", "finals_stop")
+SEGMENT = ("path", "start", "stop", "finals_start", "finals_stop")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ def _written(name: str, document: Mapping[str, Any], manifest_digest: str) -> Wr
         digest=manifest_digest,
         files=document["files"],
         stored=tuple((m["replay"]["stop"], m["replay"]["finals_stop"]) for m in members),
-        segments=tuple(tuple(m["replay"]["segments"]) for m in members),
+        segments=tuple(
+            tuple({key: segment[key] for key in SEGMENT} for segment in m["replay"]["segments"])
+            for m in members
+        ),
     )
 
 
@@ -149,9 +153,17 @@ def open_manifest(root: Path, name: str, expected: str) -> Written:
 def _manifest(root: Path, name: str, expected: str) -> dict[str, Any]:
     path = _inside(root, name)
     document = read_json(read_bytes(path, expected), str(path), KIND, FORMAT)
-    for needed in document["files"]:
-        _inside(root, needed)
+    try:
+        for needed in document["files"]:
+            _inside(root, needed)
+        _written(name, document, expected)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
     return document
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is not a checkpoint this release can read: {error!r}")
 
 
 def _inside(root: Path, name: str) -> Path:
@@ -169,8 +181,8 @@ def read(root: Path, name: str, expected: str) -> tuple[list[MemberState], dict[
     try:
         states = [_member(member, contents) for member in document["members"]]
         extra = {file: contents[path] for file, path in document["extra"].items()}
-    except (KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"{root / name} is not a checkpoint this release can read: {error}") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _unreadable(root / name, error) from error
     return states, extra
 
 

@@ -11,6 +11,7 @@ from omad_core.config import TrainConfig
 from omad_core.envs.base import EnvState, VectorEnv
 from omad_core.errors import CheckpointError
 from omad_core.replay import Replay
+from omad_core.state import check_array
 from omad_core.streams import Stream, derive, env_seeds
 
 EXPLORE_BLOCK = 64
@@ -25,6 +26,14 @@ class Episodes:
     lengths: list[int]
     ended_returns: list[float] = field(default_factory=list)
     ended_lengths: list[int] = field(default_factory=list)
+
+    @classmethod
+    def recorded(cls, values: Any) -> "Episodes":
+        """From the record of a checkpoint. Raises CheckpointError."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise CheckpointError(f"the checkpoint's running episodes cannot be read: {error}") from error
 
     def count(self, rewards: NDArray[np.float64], ended: NDArray[np.bool_]) -> None:
         """One vector step: rewards and ends, [E]."""
@@ -151,6 +160,14 @@ class Collector:
             self._cut(place, config, arrays)
         self._show([place])
         return self.env.spec.resumable
+
+    def check(self, place: int, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Raise CheckpointError unless the environments of a free place can be put into the saved states: they are."""
+        if self.env.spec.resumable:
+            for env, index in enumerate(self._range(place)):
+                self.env.restore(index, _state_of(env, arrays))
+        else:
+            check_array(arrays, "env/seen", (self._envs, self._seen_width))
 
     def _cut(self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """The running episodes cannot go on: their last steps are truncated ones."""

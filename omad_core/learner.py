@@ -19,6 +19,7 @@ from omad_core.measures import Measures
 from omad_core.renorm import fold
 from omad_core.replay import Transitions
 from omad_core.scalars import Scalars
+from omad_core.state import check_array
 from omad_core.streams import Stream, generator
 from omad_core.task import TaskSpec
 from omad_core.temperature import gradient as temperature_gradient
@@ -220,6 +221,16 @@ class Learner:
                 own = tensor[..., :narrow] if group.startswith("critic") and name in ATOM_TENSORS else tensor
                 arrays[f"{group}/{name}"] = own.cpu().contiguous().numpy().copy()
         return arrays
+
+    def check(self, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Raise CheckpointError unless `arrays` hold what `load` needs of a member with this config."""
+        narrow = config.critic.quantiles if self.config.critic.head == "quantile" else self.atoms
+        for group, params in self._groups().items():
+            for name, tensor in params.items():
+                shape = tuple(tensor.shape[1:])
+                if group.startswith("critic") and name in ATOM_TENSORS:
+                    shape = (*shape[:-1], narrow)
+                check_array(arrays, f"{group}/{name}", shape)
 
     def load(self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Put one member back as `row` gave it."""

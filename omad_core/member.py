@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from omad_core.config import TrainConfig
+from omad_core.errors import CheckpointError
 from omad_core.events import MemberId
 from omad_core.state import MemberState
 
@@ -91,9 +92,12 @@ class Member:
         }
 
     def take_up(self, state: MemberState) -> None:
-        """Go on where `counters` and `records` were taken."""
-        self.vector_steps = state.counters["vector_steps"]
-        self.evaluated_at = state.counters["evaluated_at"]
-        self.evaluations = [(at, list(returns)) for at, returns in state.records["evaluations"]]
-        self.warned = set(state.records["warned"])
-        self.phase = Phase(state.records["phase"])
+        """Go on where `counters` and `records` were taken. Raises CheckpointError."""
+        try:
+            self.vector_steps = state.counters["vector_steps"]
+            self.evaluated_at = state.counters["evaluated_at"]
+            self.evaluations = [(at, list(returns)) for at, returns in state.records["evaluations"]]
+            self.warned = set(state.records["warned"])
+            self.phase = Phase(state.records["phase"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint's course cannot be read: {error!r}") from error

@@ -2,13 +2,14 @@
 
 import os
 import time
+from contextlib import AbstractContextManager
 
 import torch
 
 from omad_core.config import TrainConfig
-from omad_core.errors import ConfigError
+from omad_core.errors import CheckpointError, ConfigError
 from omad_core.evaluator import Evaluator
-from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress
+from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress, Warned
 from omad_core.graphs import RECORDING_SECONDS
 from omad_core.member import Member, Phase
 from omad_core.policy import Policy
@@ -55,7 +56,14 @@ class Population:
 
         It begins with the first vector step at which its actor updates fall together with its neighbours'.
         """
-        return self._roster.admit(config, state).id
+        member = self._roster.admit(config, state)
+        try:
+            if state is not None:
+                self._program.check(member, state)
+        except CheckpointError:
+            self._roster.remove(member)
+            raise
+        return member.id
 
     def advance(self) -> list[Event]:
         """Train (or evaluate) for about `slice_seconds`, one step at least, and say what happened."""
@@ -75,7 +83,10 @@ class Population:
         """Let members begin whose time has come; those that had ended say so again."""
         events: list[Event] = []
         for member, state in self._roster.begin_due():
-            self._program.seat(member, state, self._roster.seated())
+            exact = self._program.seat(member, state, self._roster.seated())
+            if not exact:
+                text = f"{self.spec.name} cannot save its state: the running episodes were cut and begin anew"
+                events.append(Warned(member.id, member.env_steps, text))
             if member.phase is Phase.FINISHED:
                 events.append(Finished(member.id, member.env_steps))
             elif member.phase is Phase.DIVERGED:
@@ -130,6 +141,10 @@ class Population:
             return state
         with self._clock.measure("saving"):
             return self._program.state_of(found, stored)
+
+    def saving(self) -> AbstractContextManager[None]:
+        """What its owner does in this block is counted in `time/saving_share`, as snapshots are."""
+        return self._clock.measure("saving")
 
     def between_evaluations(self, member: MemberId) -> bool:
         """Whether all evaluations up to the member's step have been told: none is running, none is due."""

@@ -43,9 +43,19 @@ class Program:
             for stream, count in rows.items()
         }
 
-    def seat(self, member: Member, state: MemberState | None, present: Sequence[Member]) -> None:
-        """Give a member its place: fresh, or as its state says. `present`: all members that have begun."""
-        place, config = member.place, member.config
+    def check(self, member: Member, state: MemberState) -> None:
+        """Raise CheckpointError unless a member that has not begun can go on from a state."""
+        Episodes.recorded(state.records.get("episodes"))
+        self.learner.check(member.config, state.arrays)
+        self.replay.check(state.replay)
+        self.collector.check(member.place, state.arrays)
+
+    def seat(self, member: Member, state: MemberState | None, present: Sequence[Member]) -> bool:
+        """Give a member its place: fresh, or as its state says. `present`: all members that have begun.
+
+        False: its environments could not be put back, their episodes begin anew.
+        """
+        place, config, exact = member.place, member.config, True
         self.indices.forget(place)
         if state is None:
             self.learner.start(place, config)
@@ -53,12 +63,14 @@ class Program:
         else:
             self.learner.load(place, config, state.arrays)
             self.replay.load(place, state.replay)
-            self.collector.load(place, config, state.arrays, Episodes(**state.records["episodes"]))
+            episodes = Episodes.recorded(state.records.get("episodes"))
+            exact = self.collector.load(place, config, state.arrays, episodes)
         # With the members the longest chain may have changed.
         self.learner.set_present([m.config for m in present])
         for noise in self.noise.values():
             noise.resize(self.learner.chain_noises)
         self.learner.remember()
+        return exact
 
     def state_of(self, member: Member, stored: tuple[int, int]) -> MemberState:
         """Complete state of a member, less the replay rows that are `stored` already."""

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omad_core.state import ReplayRows
+from omad_core.state import ReplayRows, check_array
 from omad_core.task import TaskSpec
 from omad_core.transfer import send
 
@@ -210,6 +210,13 @@ class Replay:
                 "frame": self._final_frame[place][finals_order],
             },
         )
+
+    def check(self, rows: ReplayRows) -> None:
+        """Raise CheckpointError unless `load` can take these rows."""
+        for name, ring in self._rings().items():
+            check_array(rows.frames, name, (-1, *ring.shape[2:]))
+        check_array(rows.finals, "seen", (-1, self._finals.shape[2]))
+        check_array(rows.finals, "frame", (-1,))
 
     def load(self, place: int, rows: ReplayRows) -> None:
         """Put one member's rows back as they were; they must reach back to the oldest of the window."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.config import TrainConfig
+from omad_core.errors import CheckpointError
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -47,3 +48,14 @@ class MemberState:
     """JSON-ready: evaluations so far, running episode returns."""
     replay: ReplayRows
     """The rows of the window, or those of them that no earlier checkpoint stored."""
+
+
+def check_array(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
+    """Raise CheckpointError unless there is an array of this name and shape; -1 is any length."""
+    if name not in arrays:
+        raise CheckpointError(f"the checkpoint lacks {name!r}; it was made by another release")
+    found = arrays[name].shape
+    if len(found) != len(shape) or any(
+        want not in (-1, have) for want, have in zip(shape, found, strict=True)
+    ):
+        raise CheckpointError(f"the checkpoint's {name!r} has shape {found}, here it is {shape}")

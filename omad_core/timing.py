@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARES = ("environment", "acting", "learning", "evaluating", "saving")
-"""`saving`: taking snapshots; writing them is their owner's business."""
+"""`saving`: taking snapshots, and what their owner says belongs to it (`Population.saving`)."""
 
 
 class Clock:
@@ -13,16 +13,22 @@ class Clock:
 
     def __init__(self) -> None:
         self._seconds = dict.fromkeys(SHARES, 0.0)
+        self._running: set[str] = set()
         self._last: dict[int, tuple[float, int, int, dict[str, float]]] = {}
 
     @contextmanager
     def measure(self, activity: str) -> Iterator[None]:
-        """Add the time of the block to an activity."""
+        """Add the time of the block to an activity; within another block of the same it is counted already."""
+        if activity in self._running:
+            yield
+            return
+        self._running.add(activity)
         begin = time.perf_counter()
         try:
             yield
         finally:
             self._seconds[activity] += time.perf_counter() - begin
+            self._running.remove(activity)
 
     def rates(self, member: int, env_steps: int, updates: int) -> dict[str, float]:
         """`time/...` metrics of a member since it asked last; nothing the first time."""

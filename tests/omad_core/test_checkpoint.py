@@ -1,11 +1,17 @@
 """Checkpoints: whole or refused, and paid for by what is new."""
 
+import dataclasses
+import json
+import pickle
+
 import numpy as np
 import pytest
+import torch
 
 from omad_core import checkpoint
 from omad_core.errors import CheckpointError
 from omad_core.events import Progress
+from omad_core.policy import Policy
 from omad_core.population import Population
 
 
@@ -73,6 +79,77 @@ def test_a_newer_format_is_refused_by_its_number(two, tmp_path):
     path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 7'))
     with pytest.raises(CheckpointError, match="format 7"):
         checkpoint.read(tmp_path, first.name, checkpoint.digest(path.read_bytes()))
+
+
+def without_each_key(document):
+    """The document less one key at a time, at any depth."""
+    for key, value in document.items():
+        yield {k: v for k, v in document.items() if k != key}
+        first = value[0] if isinstance(value, list) and value else value
+        if isinstance(first, dict) and key not in ("files", "config", "records", "counters", "extra"):
+            for less in without_each_key(first):
+                yield {**document, key: [less, *value[1:]] if isinstance(value, list) else less}
+
+
+def test_a_foreign_or_incomplete_manifest_is_refused_with_a_sentence(two, tmp_path):
+    _, _, first, _ = two
+    path = tmp_path / first.name
+    document = json.loads(path.read_bytes())
+    broken = [{**document, "kind": "zoo"}, [], *without_each_key(document)]
+    assert len(broken) > 15
+    for wrong in broken:
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(CheckpointError, match=r"is not an|can read|format None"):
+            checkpoint.read(tmp_path, first.name, checkpoint.digest(path.read_bytes()))
+
+
+def spoiled(state):
+    """States of another release, another machine's simulator, another shape; a word from each refusal."""
+    arrays, replay, records = dict(state.arrays), state.replay, dict(state.records)
+    name = "critic/last.bias"
+    less = {k: v for k, v in arrays.items() if k != "actor.first/last.bias"}
+    yield dataclasses.replace(state, arrays=less), "lacks 'actor.first/last.bias'"
+    yield dataclasses.replace(state, arrays={**arrays, name: arrays[name][:, :2]}), "critic/last.bias"
+    physics = arrays["env/1/physics"]
+    yield dataclasses.replace(state, arrays={**arrays, "env/1/physics": physics[:-1]}), "physics"
+    frames = {k: v for k, v in replay.frames.items() if k != "reward"}
+    yield dataclasses.replace(state, replay=dataclasses.replace(replay, frames=frames)), "reward"
+    for key in ("episodes", "phase"):
+        yield dataclasses.replace(state, records={k: v for k, v in records.items() if k != key}), "read"
+
+
+def test_a_state_that_does_not_fit_is_refused_at_the_door_and_the_others_train_on(two, small):
+    population, member, *_ = two
+    config = small(env_steps=200)
+    state, crowd = population.snapshot(member), Population(config, 2, slice_seconds=0)
+    stays = crowd.admit(config, state)
+    advance(crowd, 70)
+    for wrong, sentence in spoiled(state):
+        with pytest.raises(CheckpointError, match=sentence):
+            crowd.admit(config, wrong)
+    before = crowd.snapshot(stays)
+    crowd.admit(config, state)
+    advance(crowd, 80)
+    assert crowd.snapshot(stays).counters["vector_steps"] > before.counters["vector_steps"]
+    crowd.close()
+
+
+def test_nothing_is_pickled_on_the_way_out_or_in(two, tmp_path, monkeypatch):
+    population, member, *_ = two
+
+    def refuse(*given, **named):
+        raise AssertionError("pickled")
+
+    for name in ("dumps", "dump", "loads", "load", "Pickler", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    for name in ("save", "load"):
+        monkeypatch.setattr(torch, name, refuse)
+    with pytest.raises(AssertionError):
+        torch.save({}, tmp_path / "x")
+    written = checkpoint.write(tmp_path / "new", [population.snapshot(member)])
+    checkpoint.read(tmp_path / "new", written.name, written.digest)
+    population.policy(member).save(tmp_path / "policy")
+    Policy.load(tmp_path / "policy")
 
 
 def test_a_manifest_that_leads_out_of_its_folder_is_refused(two, tmp_path):

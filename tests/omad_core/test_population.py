@@ -1,13 +1,18 @@
 """The engine: what one member does depends on itself alone."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from omad_core import checkpoint
+from omad_core.envs import make_env
 from omad_core.errors import CheckpointError, ConfigError
 from omad_core.events import Evaluated, Finished, Progress, Warned
 from omad_core.population import Population
+from omad_core.streams import Stream, env_seeds
 
 
 def advance_to(population, member, env_steps):
@@ -61,7 +66,7 @@ def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to
     whole = Population(configs[0], 2, slice_seconds=0)
     members = [whole.admit(c) for c in configs]
     expected_events = run_to_end(whole, set(members))
-    expected = [arrays_of(whole, m) for m in members]
+    expected = [whole.snapshot(m) for m in members]
     whole.close()
 
     first = Population(configs[0], 2, slice_seconds=0)
@@ -77,8 +82,12 @@ def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to
     states, _ = checkpoint.read(tmp_path, late.name, late.digest)
     members = [second.admit(c, s) for c, s in zip(configs, states, strict=True)]
     events = run_to_end(second, set(members))
-    for member, arrays in zip(members, expected, strict=True):
-        assert_same(arrays_of(second, member), arrays)
+    for member, state in zip(members, expected, strict=True):
+        resumed = second.snapshot(member)
+        assert_same(resumed.arrays, state.arrays)
+        assert_same(resumed.replay.frames, state.replay.frames)
+        assert_same(resumed.replay.finals, state.replay.finals)
+        assert (resumed.counters, resumed.records) == (state.counters, state.records)
         assert course(events, member) == course(expected_events, member)[-len(course(events, member)) :]
     second.close()
 
@@ -230,3 +239,99 @@ def test_the_time_of_snapshots_is_told_apart(small, run_to_end):
     population.close()
     shares = [e.metrics["time/saving_share"] for e in events if isinstance(e, Progress) and e.metrics]
     assert max(shares) > 0.0
+
+
+def test_what_a_population_writes_is_part_of_saving(small, run_to_end):
+    population = Population(small(), slice_seconds=0)
+    member = population.admit(small())
+    advance_to(population, member, 20)
+    with population.saving():
+        population.snapshot(member)
+        time.sleep(0.2)
+    events = run_to_end(population, {member})
+    population.close()
+    rows = [e.metrics for e in events if isinstance(e, Progress) and e.metrics]
+    shares = [sum(row[name] for name in row if name.endswith("_share")) for row in rows]
+    assert rows[0]["time/saving_share"] > 0.2
+    assert all(share <= 1.0 for share in shares)
+
+
+@pytest.mark.parametrize("kind", ["diffusion", "gaussian"])
+def test_a_researcher_sees_every_metric(small, run_to_end, kind):
+    config = small(actor__kind=kind, critic__head="categorical", log_every_steps=10, env_steps=100)
+    population = Population(config, slice_seconds=0)
+    events = run_to_end(population, {population.admit(config)})
+    population.close()
+    rows = [e.metrics for e in events if isinstance(e, Progress) and e.metrics]
+    agents = [f"entropy_bound_{name}" for name in population.spec.agents]
+    updates = ["critic_loss", "q_mean", "q_spread", "edge_mass", "critic_grad_norm", "actor_loss", "alpha"]
+    updates += ["run_cost_per_dim", "entropy_bound", "actor_grad_norm", *agents]
+    times = ["env_steps_per_second", "updates_per_second"]
+    times += [f"{name}_share" for name in ("environment", "acting", "learning", "evaluating", "saving")]
+    wanted = {f"train/{n}" for n in updates} | {f"time/{n}" for n in times}
+    assert wanted <= rows[-1].keys()
+    assert {"train/return_mean", "train/episode_length"} <= {name for row in rows for name in row}
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    each = sum(rows[-1][f"train/{name}"] for name in agents)
+    assert each == pytest.approx(rows[-1]["train/entropy_bound"], rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(("per_step", "delay"), [(1, 3), (2, 1), (3, 2)])
+def test_actors_are_updated_after_every_so_many_updates_of_the_critics(small, run_to_end, per_step, delay):
+    config = small(updates_per_step=per_step, policy_delay=delay)
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    last = [e for e in run_to_end(population, {member}) if isinstance(e, Progress) and e.metrics][-1]
+    arrays = arrays_of(population, member)
+    population.close()
+    # The first 20 of 60 steps are random.
+    assert last.updates == arrays["critic.steps/steps"] == 40 * per_step
+    assert arrays["actor.steps/steps"] == pytest.approx(40 * per_step / delay, abs=1)
+    assert arrays["temperature.steps/steps"] == arrays["actor.steps/steps"]
+
+
+def test_evaluation_is_sampled_or_deterministic_as_the_config_says(small, run_to_end):
+    returns = {}
+    for deterministic in (True, False):
+        config = small(
+            task="simple_spread_n3", evaluation__deterministic=deterministic, actor__learning_rate=0.0
+        )
+        population = Population(config, slice_seconds=0)
+        member = population.admit(config)
+        returns[deterministic] = course(run_to_end(population, {member}), member)
+        policy = population.policy(member)
+        if deterministic:
+            env = make_env(config.task, config.env, 1)
+            seeds = env_seeds(config.seed, Stream.EVALUATION_RESET, 0, range(30, 31))
+            assert returns[True][-1][1][0] == pytest.approx(played(env, policy, seeds), rel=1e-4)
+        population.close()
+    assert returns[True] != returns[False]
+
+
+def played(env, policy, seeds):
+    """Return of one episode of the deterministic policy, played by hand."""
+    env.reset([0], seeds)
+    total, over = 0.0, False
+    while not over:
+        obs = torch.from_numpy(env.observe()[0].astype(np.float32)).transpose(0, 1)[None]
+        noise = torch.zeros(policy.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
+        step = env.step(policy.squashed(obs, noise)[0].transpose(0, 1).numpy().astype(np.float64))
+        total, over = total + float(step.reward[0]), bool(step.truncated[0])
+    return total
+
+
+def test_a_users_own_environment_trains_and_says_that_its_episodes_begin_anew(small, run_to_end, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    config = small(task="toy_worlds:relay")
+    first = Population(config, slice_seconds=0)
+    member = first.admit(config)
+    advance_to(first, member, 32)
+    state = first.snapshot(member)
+    first.close()
+    second = Population(config, slice_seconds=0)
+    member = second.admit(config, state)
+    events = run_to_end(second, {member})
+    warned = [e.message for e in events if isinstance(e, Warned)]
+    assert warned == ["toy_worlds:relay cannot save its state: the running episodes were cut and begin anew"]
+    assert [e.env_steps for e in events if isinstance(e, Evaluated)] == [40, 60]
+    second.close()
