@@ -1,40 +1,93 @@
-"""omad-search move: a study to another storage, half-trained trials included."""
+"""omad-search move: a study to another storage or tracking server, half-trained trials included."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import looking
 from cli.console import say
 from cli.options import DEFAULT_STORAGE, Storage, StudyName
+
+if TYPE_CHECKING:
+    from search.moving import CopyRuns
+    from search.storage import Store
+    from search.study import StudyHandle
 
 
 def move(
     study: StudyName,
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--to", envvar="OMAD_MOVE_TO", metavar="URL", help="The new storage; made if it is empty."
         ),
-    ],
+    ] = None,
+    tracking: Annotated[
+        str | None,
+        typer.Option(
+            "--tracking",
+            envvar="OMAD_MOVE_TRACKING",
+            metavar="URI",
+            help="The new MLflow server or database; runs, models and checkpoints are copied to it.",
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
+    from_tracking: Annotated[
+        str | None,
+        typer.Option(
+            "--from-tracking",
+            envvar="MLFLOW_TRACKING_URI",
+            metavar="URI",
+            help="The MLflow server or database that the study has now.",
+        ),
+    ] = None,
 ) -> None:
-    """Move a study to another storage, such as from SQLite to PostgreSQL; refused while workers are at it.
+    """Move a study to another storage, such as from SQLite to PostgreSQL, or its records to another MLflow server.
 
-    Its MLflow runs, and with them curves, models and checkpoints, stay where they are.
+    Refused while workers are at it. What is left behind stays as it is. Interrupted, do it again.
     """
     from omad_core.errors import ConfigError
-    from search import budget, moving
+    from search import moving
     from search.storage import open_storage
     from search.study import open_study
     from search.urls import parse
 
-    if parse(storage) == parse(to):
+    if to is None and tracking is None:
+        raise ConfigError("where to? Write --to for another storage, --tracking for another MLflow server")
+    if to is not None and parse(storage) == parse(to):
         raise ConfigError("--to names the storage in which the study is already")
-    with open_storage(storage) as source, open_storage(to, create=True) as target:
-        moved = moving.move(source, open_study(source, study), target)
-        counts = budget.counts(target, moved.study_id)
-        ended = counts.done + counts.failed
-        say(
-            f"study {study} is in {target.address} now: {ended} of {counts.total} trials ended, "
-            f"{counts.resumable} half-trained; `omad-search worker {study} --storage {target.address}` goes on"
-        )
+    with open_storage(storage) as source:
+        handle = open_study(source, study)
+        copy = _copying(source, handle, from_tracking, tracking) if tracking else dict
+        if to is None:
+            moving.move_runs(source, handle, copy)
+            _tell(source, handle, tracking)
+            return
+        with open_storage(to, create=True) as target:
+            _tell(target, moving.move(source, handle, target, copy), tracking)
+
+
+def _copying(store: "Store", handle: "StudyHandle", old: str | None, new: str) -> "CopyRuns":
+    """Copies the study's runs from one MLflow store to the other."""
+    from search import budget
+    from tracking.mlflow_moving import copy_study
+    from tracking.mlflow_tracker import MlflowTracker
+
+    def copy() -> dict[str, str]:
+        rows = budget.rows(store, handle.study_id)
+        runs = [row.mlflow_run_id for row in rows if row.mlflow_run_id is not None]
+        ends = MlflowTracker(old), MlflowTracker(new)
+        return copy_study(*ends, handle.name, handle.uid, f"omad-{handle.name}", runs)
+
+    return copy
+
+
+def _tell(store: "Store", handle: "StudyHandle", tracking: str | None) -> None:
+    from search import budget
+
+    counts = budget.counts(store, handle.study_id)
+    where = f"--storage {store.address}" + (f" --tracking {looking.shown(tracking)}" if tracking else "")
+    say(
+        f"study {handle.name} is in its new place: {counts.done + counts.failed} of {counts.total} trials ended, "
+        f"{counts.resumable} half-trained; `omad-search worker {handle.name} {where}` goes on"
+    )

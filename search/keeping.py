@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from omad_core import checkpoint
@@ -61,6 +61,13 @@ def goes_back(lease: Lease, loaded: Loaded | None) -> bool:
 def address(run_id: str) -> str:
     """Where the checkpoints of a run lie, for a checkpoint's `uri`."""
     return f"runs:/{run_id}/{ARTIFACTS}"
+
+
+def readdressed(ref: CheckpointRef, runs: Mapping[str, str]) -> CheckpointRef:
+    """A checkpoint whose run was copied to another tracking server; `runs`: old id to new id."""
+    if ref.uri is None or (copy := runs.get(_run_of(ref.uri))) is None:
+        return ref
+    return replace(ref, uri=address(copy))
 
 
 def _run_of(uri: str) -> str:

@@ -1,7 +1,8 @@
-"""Moving a study to another storage: trials, slots and control row, under the names they had."""
+"""Moving a study: trials, slots and control row to another storage, its runs to another tracking server."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -12,14 +13,18 @@ from sqlalchemy import delete, insert, select, update
 from search import budget
 from search.dbclock import now
 from search.errors import SpecConflict
+from search.keeping import readdressed
 from search.keys import MOVED_TO, STUDY_UID
-from search.lease import COLUMNS
+from search.lease import COLUMNS, refs, stored
 from search.steering import refuse_moved
 from search.storage import Store
 from search.study import StudyHandle, open_study
 from search.tables import Control, Slot
 
 log = logging.getLogger(__name__)
+
+CopyRuns = Callable[[], Mapping[str, str]]
+"""Copies a study's MLflow runs; old id to new id."""
 
 ARRIVING = "omad_arriving"
 """Of a study in its new storage, until all of it is there: such a one is emptied and filled again."""
@@ -36,27 +41,61 @@ def refuse_held(store: Store, handle: StudyHandle) -> None:
         )
 
 
-def move(source: Store, handle: StudyHandle, target: Store) -> StudyHandle:
+def move(source: Store, handle: StudyHandle, target: Store, copy_runs: CopyRuns = dict) -> StudyHandle:
     """The study in its new storage; the old one is kept, and sends everybody there.
 
+    `copy_runs` copies its MLflow runs to another tracking server, while nobody works; old id to new id.
     Can be repeated after an interruption. Raises SpecConflict where the name is taken, or workers are at it.
     """
     if handle.wanted == "moved":
         return _arrived(source, handle, target)
-    budget.set_wanted(source, handle.study_id, "paused")  # nobody claims a slot from now on
-    try:
-        refuse_held(source, handle)
+    with _nobody_at(source, handle):
+        runs = copy_runs()
         study = _make(source, handle, target)
         ids = _copy_trials(source, handle, target, study)
-        _copy_slots(source, handle, target, study, ids)
-    except BaseException:
-        budget.set_wanted(source, handle.study_id, handle.wanted)
-        raise
+        _copy_slots(source, handle, target, study, ids, runs)
     with source.guard():
         source.rdb.set_study_user_attr(handle.study_id, MOVED_TO, target.address)
     # The old place first: between the two writes nobody may work, afterwards only in the new one.
     budget.set_wanted(source, handle.study_id, "moved")
     return _arrived(source, handle, target)
+
+
+def move_runs(store: Store, handle: StudyHandle, copy_runs: CopyRuns) -> None:
+    """Have a study record to another tracking server, to which `copy_runs` copies what it has.
+
+    Can be repeated after an interruption. Raises SpecConflict where workers are at it.
+    """
+    refuse_moved(store, handle)
+    with _nobody_at(store, handle):
+        runs = copy_runs()
+        query = select(*COLUMNS).where(Slot.study_id == handle.study_id)
+        with store.write() as connection:
+            for row in connection.execute(query).all():
+                here = (Slot.study_id == row.study_id, Slot.number == row.number)
+                values = _with_runs(row._asdict(), runs)
+                connection.execute(update(Slot).where(*here).values(values | {"token": row.token + 1}))
+    budget.set_wanted(store, handle.study_id, handle.wanted)
+
+
+@contextmanager
+def _nobody_at(store: Store, handle: StudyHandle) -> Iterator[None]:
+    """Have nobody claim a slot meanwhile, and after it neither, unless it fails. Raises SpecConflict."""
+    budget.set_wanted(store, handle.study_id, "paused")
+    try:
+        refuse_held(store, handle)
+        yield
+    except BaseException:
+        budget.set_wanted(store, handle.study_id, handle.wanted)
+        raise
+
+
+def _with_runs(row: Mapping[str, Any], runs: Mapping[str, str]) -> dict[str, Any]:
+    """What of a slot names its MLflow run, in the tracking server where it is now."""
+    return {
+        "mlflow_run_id": runs.get(row["mlflow_run_id"] or "", row["mlflow_run_id"]),
+        "checkpoints": stored([readdressed(ref, runs) for ref in refs(row["checkpoints"])]),
+    }
 
 
 def _arrived(source: Store, handle: StudyHandle, target: Store) -> StudyHandle:
@@ -123,12 +162,17 @@ def _template(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _copy_slots(
-    source: Store, handle: StudyHandle, target: Store, study: int, ids: Mapping[int, int]
+    source: Store,
+    handle: StudyHandle,
+    target: Store,
+    study: int,
+    ids: Mapping[int, int],
+    runs: Mapping[str, str],
 ) -> None:
     """Control row and slots in one transaction; slots that were released are released there too."""
     query = select(*COLUMNS).where(Slot.study_id == handle.study_id).order_by(Slot.number)
     with source.read() as connection:
-        slots = [_slot(row._asdict(), study, ids) for row in connection.execute(query)]
+        slots = [_slot(row._asdict(), study, ids, runs) for row in connection.execute(query)]
         age = connection.scalar(select(now() - Control.created_at).where(Control.study_id == handle.study_id))
     control = {"study_id": study, "name": handle.name, "uid": handle.uid, "wanted": "paused"}
     with target.write() as connection:
@@ -141,9 +185,11 @@ def _copy_slots(
             connection.execute(insert(Slot), slots)
 
 
-def _slot(row: Mapping[str, Any], study: int, ids: Mapping[int, int]) -> dict[str, Any]:
+def _slot(
+    row: Mapping[str, Any], study: int, ids: Mapping[int, int], runs: Mapping[str, str]
+) -> dict[str, Any]:
     """A slot under its new ids; leases that ran out end, and tokens grow, so that no zombie can write."""
-    values = dict(row)
+    values = {**row, **_with_runs(row, runs)}
     ended = values["state"] in ("done", "failed")
     values |= {
         "study_id": study,

@@ -54,7 +54,7 @@ def test_options_that_differ_from_the_studys_are_refused_by_name(
     said = run("worker", "hopper", *where, *words, "--set", "gamma=0.98", code=2)
     assert "--profile paper (the study has smoke)" in said
     assert "--seeds 3 (the study has 2)" in said
-    assert "num_envs = 7 (the study has " in said
+    assert "num_envs 7 (the study has 1)" in said
     assert "gamma = 0.98 (the study searches it)" in said
     assert "env_steps" not in said, "that one agrees"
     assert not started

@@ -244,10 +244,10 @@ class Place:
         trials: int,
         seeds: int = 1,
         tracking: str | None = None,
-        name: str = "hopper",
+        study_name: str = "hopper",
         **numbers: float,
     ) -> None:
-        self.folder, self.name = folder, name
+        self.folder, self.name = folder, study_name
         self.storage, self.tracking = (
             f"sqlite:///{folder}/omad.db",
             tracking or f"sqlite:///{folder}/mlflow.db",
@@ -255,11 +255,13 @@ class Place:
         train = {"env_steps": self.steps, "log_every_steps": 50, "evaluation.every_steps": 100}
         chosen = {"trials": trials, "seeds": seeds, "checkpoint_seconds": 0.3, **numbers}
         given = Given(profile="smoke", numbers=chosen, train=train)
-        self.spec = catalog.build(catalog.find("hopper"), given, has_gpu=False, name=name)
+        self.spec = catalog.build(catalog.find("hopper"), given, has_gpu=False, name=study_name)
         self.store = open_storage(self.storage, create=True)
         tracker = MlflowTracker(self.tracking)
         tracker.check()
-        self.handle = create_study(self.store, name, trials, self.spec.to_json(), [self.spec.defaults()])
+        self.handle = create_study(
+            self.store, study_name, trials, self.spec.to_json(), [self.spec.defaults()]
+        )
         tracker.open_run(parent_info(self.spec, self.handle, self.store.address))
         self.workers: list[subprocess.Popen[bytes]] = []
 

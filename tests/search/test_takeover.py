@@ -30,7 +30,7 @@ def newest_step(rows: Any) -> int:
 def test_a_trial_that_goes_from_machine_to_machine_has_the_parameters_of_one_that_stayed(
     place: Callable[..., Any], tracking_server: Any, undisturbed: Callable[..., Any], tmp_path: Path
 ) -> None:
-    study = place("study", 1, tracking=tracking_server.address, name="takeover")
+    study = place("study", 1, tracking=tracking_server.address, study_name="takeover")
     reached = [0]
     for home in ("first", "second"):
         study.start(home)

@@ -1,0 +1,169 @@
+"""Moving a study's records: from a file to a server, runs, curves, checkpoints, models and champion."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from cli.main import main
+from search import budget, moving
+from search.claim import claim, wanted
+from search.desk import Place
+from search.home import Home
+from search.storage import open_storage
+from search.study import open_study, optuna_study
+from search.worker import Worker
+from tracking import mlflow_copy_models
+from tracking.mlflow_tracker import MlflowTracker
+
+# MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def work(study: Any, tracking: str, home: str, until: Callable[[Any], Any] = lambda rows: False) -> None:
+    """A worker in this process, to the end of the study or until something is so."""
+    worker = Worker(study.store, study.handle, MlflowTracker(tracking), Place(Home(study.folder / home)))
+
+    def stop() -> None:
+        while alive and not until(study.rows()):
+            time.sleep(0.05)
+        worker.stop()
+
+    alive = [True]
+    watcher = threading.Thread(target=stop)
+    watcher.start()
+    try:
+        worker.run()
+    finally:
+        alive.clear()
+        watcher.join()
+
+
+def runs_of(address: str, name: str) -> dict[str, Run]:
+    """Runs by trial; the study's own under an empty name."""
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == len({run.data.tags.get("omad.trial", "") for run in runs})
+    return {run.data.tags.get("omad.trial", ""): run for run in runs}
+
+
+def history(address: str, run: Run) -> dict[str, list[tuple[int, float, int]]]:
+    client = MlflowClient(address)
+    return {
+        name: sorted((p.step, p.value, p.timestamp) for p in client.get_metric_history(run.info.run_id, name))
+        for name in run.data.metrics
+    }
+
+
+def artifacts(address: str, run: Run, folder: Path) -> dict[str, bytes]:
+    found = Path(
+        mlflow.artifacts.download_artifacts(
+            run_id=run.info.run_id, dst_path=str(folder), tracking_uri=address
+        )
+    )
+    return {f.relative_to(found).as_posix(): f.read_bytes() for f in found.rglob("*") if f.is_file()}
+
+
+def test_everything_goes_with_a_study_to_another_tracking_server(
+    place: Callable[..., Any],
+    tracking_server: Any,
+    undisturbed: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = place("study", 2, study_name="moves")
+    old, new = study.tracking, tracking_server.address
+    work(study, old, "home", lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].uri)
+    done, half = study.rows()
+    assert (done.published, half.outcome) == (True, None)
+    words = ["move", "moves", "--storage", study.storage, "--tracking", new, "--from-tracking", old]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            mlflow_copy_models, "copy_registered", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        with pytest.raises(SystemExit, match="130"):
+            main(words)
+    assert study.rows()[1].mlflow_run_id == half.mlflow_run_id, "nothing is changed by half a move"
+    assert wanted(study.store, study.handle.study_id) == "running"
+    to = f"sqlite:///{tmp_path}/moved.db"
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--to", to])
+    assert "1 of 2 trials ended, 1 half-trained" in capsys.readouterr().out
+    before, after = runs_of(old, "moves"), runs_of(new, "moves")
+    assert before.keys() == after.keys() == {"", "0", "1"}
+    for trial, run in before.items():
+        copy = after[trial]
+        assert copy.info.status == run.info.status
+        assert (copy.info.start_time, copy.info.end_time) == (run.info.start_time, run.info.end_time)
+        assert copy.data.params == run.data.params
+        assert history(new, copy) == history(old, run)
+        assert artifacts(new, copy, tmp_path / f"new{trial}") == artifacts(old, run, tmp_path / f"old{trial}")
+    assert after["1"].data.tags["mlflow.parentRunId"] == after[""].info.run_id
+    shutil.rmtree(study.folder / "mlruns")
+    study.store.close()
+    study.store = open_storage(to)
+    study.handle = open_study(study.store, "moves")
+    work(study, new, "elsewhere")
+    study.tracking = new
+    finished = study.curves()
+    for row, trial in zip(study.rows(), optuna_study(study.store, study.handle).get_trials(), strict=True):
+        assert (row.outcome, row.published) == ("complete", True)
+        expected = undisturbed(study.spec, trial.params).returns
+        assert finished[str(trial.number)]["eval/return_mean"] == list(expected.items())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    address = MlflowTracker(new).model_of(str(study.rows()[0].mlflow_run_id))
+    for uri in (str(address), "models:/omad-moves@champion"):
+        model = mlflow.pyfunc.load_model(uri)
+        assert model.predict(np.zeros((2, 25), np.float32)).shape == (2, 3)
+    assert runs_of(new, "moves")["0"].data.tags["omad.model"] == address
+
+
+def test_it_is_refused_where_the_runs_are_not_or_workers_are(
+    place: Callable[..., Any], tmp_path: Path, empty_mlflow: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = place("study", 2)
+    other, third = (f"sqlite:///{tmp_path}/{name}.db" for name in ("other", "third"))
+    shutil.copy(empty_mlflow, tmp_path / "other.db")
+    shutil.copy(empty_mlflow, tmp_path / "third.db")
+    lease = claim(study.store, study.handle.study_id, "laptop:7", 60.0)
+    assert lease is not None
+
+    def refused(*words: str, code: int = 1) -> str:
+        with pytest.raises(SystemExit, match=str(code)):
+            main(["move", "hopper", "--storage", study.storage, *words])
+        assert wanted(study.store, study.handle.study_id) == "running"
+        return capsys.readouterr().err
+
+    assert "laptop:7" in refused("--tracking", other, "--from-tracking", study.tracking, code=2)
+    with study.store.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE omad_slot SET expires_at = 0, mlflow_run_id = 'lost' WHERE number = 0"
+        )
+    assert "give the tracking address that the study uses now" in refused(
+        "--tracking", other, "--from-tracking", third
+    )
+    assert "already" in refused("--tracking", third, "--from-tracking", third)
+    assert "where to?" in refused(code=2)
+
+
+def test_runs_alone_are_readdressed_and_old_leases_fenced(place: Callable[..., Any]) -> None:
+    study = place("study", 1)
+    lease = claim(study.store, study.handle.study_id, "gone", 0.0)
+    assert lease is not None
+    with study.store.write() as connection:
+        connection.exec_driver_sql("UPDATE omad_slot SET mlflow_run_id = 'old'")
+    moving.move_runs(study.store, study.handle, lambda: {"old": "new"})
+    (row,) = budget.rows(study.store, study.handle.study_id)
+    assert (row.mlflow_run_id, row.token) == ("new", lease.token + 1)
