@@ -65,7 +65,13 @@ class SlurmWorker:
 
 def slurm(job: Job, folder: Path, cluster: str | None = None, **options: Any) -> list[Any]:
     """An array of workers through submitit; its jobs. `cluster="local"` runs them here."""
-    executor = _required("submitit", "slurm").AutoExecutor(folder=folder, cluster=cluster)
+    module = _required("submitit", "slurm")
+    # Submitted jobs lie there with the addresses of storage and tracking server.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        executor = module.AutoExecutor(folder=folder, cluster=cluster)
+    except RuntimeError as error:
+        raise LaunchRefused(f"Slurm is not here ({error}); run this where sbatch is") from None
     executor.update_parameters(
         name=f"omad-{job.study}",
         cpus_per_task=job.cpus,

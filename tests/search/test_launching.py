@@ -1,13 +1,16 @@
 """Workers on schedulers: real ones where they run locally, the manifest's shape elsewhere."""
 
 import importlib.util
+import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from cli.main import main
 from search import launching
 from search.launching import Job
 
@@ -91,6 +94,41 @@ def test_the_manifest_is_an_indexed_job_without_addresses() -> None:
     assert container["command"][:4] == ["python", "-m", "cli.main", "worker"]
     assert container["resources"] == {"requests": {"cpu": "2"}, "limits": {"nvidia.com/gpu": "1"}}
     assert container["envFrom"] == [{"secretRef": {"name": "omad-addresses"}}]
+
+
+@pytest.mark.parametrize("gpus", [0.0, 1.0])
+def test_the_manifest_is_what_kubernetes_takes(gpus: float) -> None:
+    kubernetes_validate = pytest.importorskip(
+        "kubernetes_validate", reason="pip install kubernetes-validate: the schemas of Kubernetes"
+    )
+    made = launching.manifest(Job("Walker_2d", 8, gpus=gpus), "registry/omad:1", "omad-addresses")
+    kubernetes_validate.validate(made, "1.31", strict=True)
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(
+            made | {"spec": made["spec"] | {"completionMod": "Indexed"}}, "1.31", strict=True
+        )
+
+
+def test_a_password_reaches_pods_by_a_secret_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMAD_STORAGE", "postgresql://tuner:hush@db/omad")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tuner:hush@track:5000")
+    with pytest.raises(SystemExit, match="0"):
+        main(["launch", "kubernetes", "hopper", "--workers", "4", "--secret", "mine", "--dry-run"])
+    said = capsys.readouterr()
+    assert "hush" not in said.out + said.err
+    (container,) = json.loads(said.out)["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "mine"}}]
+    assert not any("://" in word for word in container["command"])
+
+
+def test_what_is_submitted_to_slurm_is_nobody_elses_to_read(marker: Job, tmp_path: Path) -> None:
+    pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
+    folder = tmp_path / "new" / "logs"
+    with pytest.raises(launching.LaunchRefused, match="run this where sbatch is"):
+        launching.slurm(marker, folder, cluster="slurm")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_a_missing_package_is_named_with_what_installs_it() -> None:
