@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 def metrics(rows: Iterable[Row]) -> Iterator[list[Metric]]:
     """Batches of metrics, in the order of their rows."""
     points = (
-        Metric(safe_name(name), _number(value), row.time_ms, row.step)
+        Metric(safe_name(name), number(value), row.time_ms, row.step)
         for row in rows
         for name, value in row.metrics.items()
     )
@@ -48,7 +48,7 @@ def _entry_bytes(entry: Entry) -> int:
     return len(json.dumps(entry.name)) + len(json.dumps(entry.value)) + _FRAME_BYTES
 
 
-def _number(value: float) -> float:
+def number(value: float) -> float:
     """A float; integers too large for one are infinite."""
     try:
         return float(value)

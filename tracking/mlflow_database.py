@@ -5,7 +5,6 @@ other's work. So an empty database is created here, under a lock, before MLflow 
 """
 
 import fcntl
-import gc
 import importlib
 import logging
 import os
@@ -50,10 +49,6 @@ def _load_table_descriptions() -> None:
         warnings.simplefilter("ignore", sqlalchemy.exc.SADeprecationWarning)
         importlib.import_module("mlflow.store.db.utils")
         sqlalchemy.orm.configure_mappers()
-    # These and all other modules stay for good. Looking through them again and again for garbage, while MLflow makes
-    # an object of every point, is a third of what sending costs.
-    gc.collect()
-    gc.freeze()
 
 
 def _prepare_sqlite(path: Path) -> None:

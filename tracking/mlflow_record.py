@@ -9,8 +9,10 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from tracking import mlflow_batches, mlflow_names
+from tracking.mlflow_address import sqlite_path
 from tracking.mlflow_artifacts import ArtifactFolder
 from tracking.mlflow_names import Entry
+from tracking.mlflow_points import DirectPoints
 from tracking.point import Row
 
 CLASH = "BAD_REQUEST"
@@ -27,6 +29,8 @@ class RunRecord:
         self.experiment_id = str(run.info.experiment_id)
         self.artifacts = ArtifactFolder(str(run.info.artifact_uri), address)
         self._known_metrics: set[str] = set()
+        path = sqlite_path(address)
+        self._direct = None if path is None else DirectPoints(path)
 
     def write_params(self, params: Mapping[str, Any], written: Mapping[str, str]) -> None:
         """Write the parameters that are missing; those written before cannot change."""
@@ -52,6 +56,8 @@ class RunRecord:
     def write_rows(self, rows: Sequence[Row]) -> None:
         """Write metrics; MLflow drops those it has."""
         self._keep_metric_names({name for row in rows for name in row.metrics})
+        if self._direct is not None and self._direct.write(self.run_id, rows):
+            return
         for batch in mlflow_batches.metrics(rows):
             self._write_batch(batch)
 
