@@ -29,7 +29,7 @@ class Evaluator:
         due = [m for m in training if m.due_for_evaluation()]
         if not due:
             return []
-        program, finite = self._program, self._program.learner.finite()
+        program, finite = self._program, self._program.learner.weights.finite()
         lost: list[Event] = [
             program.lose(m, "its weights are not finite") for m in due if not finite[m.place]
         ]

@@ -1,4 +1,4 @@
-"""The learner: weights, moments and updates of all members, eq. 9 to 12. It knows no environment."""
+"""The learner: updates of all members, eq. 9 to 12. It knows no environment."""
 
 from collections.abc import Mapping
 
@@ -8,24 +8,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omad_core import critic as critics
-from omad_core.actor import init_diffusion, time_features
-from omad_core.adam import Adam
+from omad_core.actor import time_features
 from omad_core.chain import ChainShape, Draw, act, draw
 from omad_core.config import TrainConfig
-from omad_core.gaussian import act_gaussian, draw_gaussian, init_gaussian
+from omad_core.gaussian import act_gaussian, draw_gaussian
 from omad_core.heads import Head, overwrite
-from omad_core.layers import Params, put_row, row, stack
-from omad_core.measures import Measures
 from omad_core.renorm import fold
 from omad_core.replay import Transitions
 from omad_core.scalars import Scalars
-from omad_core.state import check_array
-from omad_core.streams import Stream, generator
 from omad_core.task import TaskSpec
 from omad_core.temperature import gradient as temperature_gradient
-
-ATOM_TENSORS = ("last.weight", "last.bias")
-"""Of the critic: their last axis is M, padded to the widest member's."""
+from omad_core.weights import Weights
 
 
 class Learner:
@@ -35,57 +28,27 @@ class Learner:
         self, spec: TaskSpec, config: TrainConfig, capacity: int, device: torch.device, quantiles: int
     ) -> None:
         self.spec, self.config, self.capacity, self.device = spec, config, capacity, device
-        self.atoms = config.critic.categories if config.critic.head == "categorical" else quantiles
         self.scalars = Scalars(config, capacity, device)
-        actor, critic, statistics = self._fresh(config)
-        self.actor: Params = _leaves(stack([actor] * capacity))
-        self.critic: Params = _leaves(stack([critic] * capacity))
-        self.statistics: Params = {k: v.clone() for k, v in stack([statistics] * capacity).items()}
-        self.temperature: Params = {"log_alpha": torch.zeros(capacity, device=device)}
-        self.adams = {
-            "actor": Adam(self.actor),
-            "critic": Adam(self.critic),
-            "temperature": Adam(self.temperature),
-        }
-        self.measures = Measures(spec, capacity, device)
+        self.weights = Weights(spec, config, capacity, device, quantiles)
+        self.actor, self.critic = self.weights.actor, self.weights.critic
+        self.statistics, self.temperature = self.weights.statistics, self.weights.temperature
+        self.adams, self.measures = self.weights.adams, self.weights.measures
         mask = torch.zeros(spec.num_agents, spec.action_width)
         for agent, dims in enumerate(spec.action_dims):
             mask[agent, :dims] = 1.0
         self.action_mask = mask.to(device)
         self.real_actions = mask.flatten().nonzero().flatten().to(device)
-        self._kept: dict[str, Params] = {}
         self.version = 0
         """Grows when an update becomes another sequence of operations, or reads from other addresses."""
         self._structure: tuple[int, bool] | None = None
         self.head: Head
         self.set_present([config])
 
-    def _fresh(self, config: TrainConfig) -> tuple[Params, Params, Params]:
-        """One member's first weights, drawn on the CPU, so that every device starts from the same."""
-        gen = generator(torch.device("cpu"), config.seed, Stream.INIT, 0)
-        spec = self.spec
-        init = init_diffusion if config.actor.kind == "diffusion" else init_gaussian
-        actor = init(config.actor, spec.num_agents, spec.obs_width, spec.action_width, gen)
-        atoms = config.critic.categories if config.critic.head == "categorical" else config.critic.quantiles
-        gen = generator(torch.device("cpu"), config.seed, Stream.INIT, 1)
-        critic, statistics = critics.init_critic(config.critic, spec.state_dim + spec.action_dim, atoms, gen)
-        return self._to(actor), self._to(self._widen(critic)), self._to(statistics)
-
-    def _to(self, params: Mapping[str, Tensor]) -> Params:
-        return {name: tensor.to(self.device) for name, tensor in params.items()}
-
-    def _widen(self, critic: Params) -> Params:
-        """Pad a member's own atoms to the program's."""
-        return {
-            name: torch.nn.functional.pad(t, (0, self.atoms - t.shape[-1])) if name in ATOM_TENSORS else t
-            for name, t in critic.items()
-        }
-
     def set_present(self, configs: list[TrainConfig]) -> None:
         """The members present: the chain is as long as their largest K, and padded only where they differ."""
         steps = [c.actor.denoising_steps for c in configs] or [1]
         self.chain_noises = max([self.noises_of(c) for c in configs], default=1)
-        head = self.scalars.head(self.atoms)
+        head = self.scalars.head(self.weights.atoms)
         longest, ragged = max(steps), len(set(steps)) > 1 or len(configs) < self.capacity
         if (longest, ragged) == self._structure:
             overwrite(self.head, head)
@@ -107,15 +70,13 @@ class Learner:
 
     def start(self, place: int, config: TrainConfig) -> None:
         """A new member in `place`."""
-        actor, critic, statistics = self._fresh(config)
-        put_row(self.actor, place, actor)
-        put_row(self.critic, place, critic)
-        put_row(self.statistics, place, statistics)
-        self.temperature["log_alpha"][place] = float(np.log(config.entropy.alpha))
-        for adam in self.adams.values():
-            adam.clear(place)
-        self.measures.clear(place)
         self.scalars.put(place, config)
+        self.weights.start(place, config)
+
+    def load(self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """A member in `place` that goes on from what `Weights.row` gave."""
+        self.scalars.put(place, config)
+        self.weights.load(place, arrays)
 
     def alpha(self) -> Tensor:
         """[P]"""
@@ -178,70 +139,6 @@ class Learner:
         )
         learned = learning & (self.scalars["alpha_learned"] > 0)
         self.adams["temperature"].step(self.temperature, [slope], self.scalars["alpha_lr"], learned)
-
-    def finite(self) -> list[bool]:
-        """Whether each member's weights are all finite; waits for the device."""
-        total = self.temperature["log_alpha"].double()
-        for params in (self.actor, self.critic, self.statistics):
-            for tensor in params.values():
-                total = total + tensor.detach().flatten(1).sum(1)
-        return [bool(x) for x in torch.isfinite(total).tolist()]
-
-    def remember(self) -> None:
-        """Keep a copy of every member that is finite, for `recall`."""
-        good = torch.tensor(self.finite(), device=self.device)
-        for group, params in self._groups().items():
-            kept = self._kept.setdefault(group, {name: t.detach().clone() for name, t in params.items()})
-            for name, tensor in params.items():
-                mask = good.view((-1,) + (1,) * (tensor.ndim - 1))
-                torch.where(mask, tensor.detach(), kept[name], out=kept[name])
-
-    def recall(self, place: int) -> None:
-        """Put a member back to the last copy in which it was finite."""
-        for group, params in self._groups().items():
-            put_row(params, place, {name: t[place] for name, t in self._kept[group].items()})
-
-    def _groups(self) -> dict[str, Params]:
-        groups = {"actor": self.actor, "critic": self.critic, "statistics": self.statistics}
-        groups["temperature"] = self.temperature
-        for name, adam in self.adams.items():
-            groups |= {
-                f"{name}.first": adam.first,
-                f"{name}.second": adam.second,
-                f"{name}.steps": {"steps": adam.steps},
-            }
-        return groups | {"measures": self.measures.tensors}
-
-    def row(self, place: int, quantiles: int) -> dict[str, NDArray[np.generic]]:
-        """Everything of one member, its atoms unpadded."""
-        narrow = quantiles if self.config.critic.head == "quantile" else self.atoms
-        arrays: dict[str, NDArray[np.generic]] = {}
-        for group, params in self._groups().items():
-            for name, tensor in row(params, place).items():
-                own = tensor[..., :narrow] if group.startswith("critic") and name in ATOM_TENSORS else tensor
-                arrays[f"{group}/{name}"] = own.cpu().contiguous().numpy().copy()
-        return arrays
-
-    def check(self, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Raise CheckpointError unless `arrays` hold what `load` needs of a member with this config."""
-        narrow = config.critic.quantiles if self.config.critic.head == "quantile" else self.atoms
-        for group, params in self._groups().items():
-            for name, tensor in params.items():
-                shape = tuple(tensor.shape[1:])
-                if group.startswith("critic") and name in ATOM_TENSORS:
-                    shape = (*shape[:-1], narrow)
-                check_array(arrays, f"{group}/{name}", shape)
-
-    def load(self, place: int, config: TrainConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Put one member back as `row` gave it."""
-        self.scalars.put(place, config)
-        for group, params in self._groups().items():
-            own = {name: torch.from_numpy(np.array(arrays[f"{group}/{name}"])) for name in params}
-            put_row(params, place, self._to(self._widen(own) if group.startswith("critic") else own))
-
-
-def _leaves(params: Params) -> Params:
-    return {name: tensor.clone().requires_grad_(True) for name, tensor in params.items()}
 
 
 def _clip(gradient: Tensor, bound: Tensor) -> Tensor:

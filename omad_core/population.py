@@ -116,13 +116,13 @@ class Population:
     def _mind_divergence(self) -> list[Event]:
         if self._evaluator.running:
             return []
-        finite = self._program.learner.finite()
+        finite = self._program.learner.weights.finite()
         events: list[Event] = [
             self._program.lose(m, "its weights are not finite")
             for m in self._roster.in_phase(Phase.TRAINING)
             if not finite[m.place]
         ]
-        self._program.learner.remember()
+        self._program.learner.weights.remember()
         return events
 
     def _progress(self) -> list[Event]:

@@ -46,7 +46,7 @@ class Program:
     def check(self, member: Member, state: MemberState) -> None:
         """Raise CheckpointError unless a member that has not begun can go on from a state."""
         Episodes.recorded(state.records.get("episodes"))
-        self.learner.check(member.config, state.arrays)
+        self.learner.weights.check(member.config, state.arrays)
         self.replay.check(state.replay)
         self.collector.check(member.place, state.arrays)
 
@@ -69,14 +69,14 @@ class Program:
         self.learner.set_present([m.config for m in present])
         for noise in self.noise.values():
             noise.resize(self.learner.chain_noises)
-        self.learner.remember()
+        self.learner.weights.remember()
         return exact
 
     def state_of(self, member: Member, stored: tuple[int, int]) -> MemberState:
         """Complete state of a member, less the replay rows that are `stored` already."""
         place = member.place
         episodes = vars(self.collector.episodes[place]).copy()
-        arrays = self.learner.row(place, member.config.critic.quantiles) | self.collector.row(place)
+        arrays = self.learner.weights.row(place, member.config) | self.collector.row(place)
         return MemberState(
             config=member.config,
             counters=member.counters(),
@@ -105,7 +105,7 @@ class Program:
 
     def lose(self, member: Member, what: str) -> Diverged:
         """A member's numbers are not finite: it stops with the last copy in which they were."""
-        self.learner.recall(member.place)
+        self.learner.weights.recall(member.place)
         member.phase = Phase.DIVERGED
         return Diverged(member.id, member.env_steps, what)
 

@@ -56,7 +56,7 @@ def measure(config: TrainConfig, transitions: int = 1_000_000, new: int = 10_000
             root = Path(folder)
             first, *full = _timed(lambda: checkpoint.write(root, [population.snapshot(member)]))
             full_bytes = _size(root)
-            _advance(population, member, transitions + new)
+            _advance(population, member, first.step + new)
             second, *later = _timed(
                 lambda: checkpoint.write(root, [population.snapshot(member, first.stored[0])], None, first)
             )

@@ -11,6 +11,7 @@ import torch
 from omad_core import checkpoint
 from omad_core.errors import CheckpointError
 from omad_core.events import Progress
+from omad_core.folder import digest
 from omad_core.policy import Policy
 from omad_core.population import Population
 
@@ -78,7 +79,7 @@ def test_a_newer_format_is_refused_by_its_number(two, tmp_path):
     path = tmp_path / first.name
     path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 7'))
     with pytest.raises(CheckpointError, match="format 7"):
-        checkpoint.read(tmp_path, first.name, checkpoint.digest(path.read_bytes()))
+        checkpoint.read(tmp_path, first.name, digest(path.read_bytes()))
 
 
 def without_each_key(document):
@@ -100,7 +101,7 @@ def test_a_foreign_or_incomplete_manifest_is_refused_with_a_sentence(two, tmp_pa
     for wrong in broken:
         path.write_text(json.dumps(wrong))
         with pytest.raises(CheckpointError, match=r"is not an|can read|format None"):
-            checkpoint.read(tmp_path, first.name, checkpoint.digest(path.read_bytes()))
+            checkpoint.read(tmp_path, first.name, digest(path.read_bytes()))
 
 
 def spoiled(state):
@@ -157,7 +158,7 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(two, tmp_path):
     path = tmp_path / first.name
     path.write_bytes(path.read_bytes().replace(b'"replay/0-', b'"../../0-'))
     with pytest.raises(CheckpointError, match="outside"):
-        checkpoint.read(tmp_path, first.name, checkpoint.digest(path.read_bytes()))
+        checkpoint.read(tmp_path, first.name, digest(path.read_bytes()))
 
 
 def test_pruning_keeps_what_the_kept_need(two, tmp_path):

@@ -156,10 +156,10 @@ def test_everything_an_update_reads_stays_where_it_is(small, kind):
 def test_runs_before_recording_leave_no_trace(small):
     config = small()
     learner, replay = parts(config)
-    before = [learner.row(place, config.critic.quantiles) for place in (0, 1)]
+    before = [learner.weights.row(place, config) for place in (0, 1)]
     Recorded(learner, replay, record)._record_if_stale()
     for place in (0, 1):
-        assert_equal(learner.row(place, config.critic.quantiles), before[place])
+        assert_equal(learner.weights.row(place, config), before[place])
 
 
 def test_what_takes_long_is_said_before_it_is_done(small, run_to_end):
@@ -241,7 +241,7 @@ class TestOnAGpu:
             for number in range(9):
                 indices, target, actor, learning = inputs(learner, number)
                 engine.update(indices, target, actor if number % 3 == 0 else None, learning)
-            rows.append([learner.row(place, config.critic.quantiles) for place in (0, 1)])
+            rows.append([learner.weights.row(place, config) for place in (0, 1)])
         for left, right in zip(*rows, strict=True):
             for name in left:
                 np.testing.assert_allclose(left[name], right[name], rtol=1e-3, atol=1e-5, err_msg=name)

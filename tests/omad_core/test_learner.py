@@ -81,21 +81,21 @@ def test_two_agents_commit_to_good_joint_actions_and_do_not_average_them():
 
 def test_a_frozen_member_keeps_every_number_while_its_neighbour_learns():
     learner = learner_of(capacity=2)
-    before = learner.row(0, 25)
+    before = learner.weights.row(0, learner.config)
     batch = one_step_batch(torch.rand(1, 2, 128, 1), torch.rand(1, 128))
     wide = Transitions(**{k: v.expand(2, *v.shape[1:]) for k, v in vars(batch).items()})
     learning = torch.tensor([False, True])
     for _ in range(3):
         learner.update_critic(wide, torch.randn(5, 2, 2, 128, 1), learning, True)
         learner.update_actor(wide, torch.randn(5, 2, 2, 128, 1), learning)
-    after, other = learner.row(0, 25), learner.row(1, 25)
+    after, other = learner.weights.row(0, learner.config), learner.weights.row(1, learner.config)
     assert all((before[name] == after[name]).all() for name in before)
     assert any((before[name] != other[name]).any() for name in before)
 
 
 def test_what_is_not_finite_stays_with_the_member_that_has_it():
     learner = learner_of(capacity=2)
-    before = learner.row(0, 25)
+    before = learner.weights.row(0, learner.config)
     batch = one_step_batch(torch.rand(1, 2, 128, 1), torch.rand(1, 128))
     wide = Transitions(**{k: v.repeat(2, *(1,) * (v.ndim - 1)) for k, v in vars(batch).items()})
     wide.state[0], wide.reward[0] = torch.inf, torch.nan
@@ -103,7 +103,7 @@ def test_what_is_not_finite_stays_with_the_member_that_has_it():
     for _ in range(2):
         learner.update_critic(wide, torch.randn(5, 2, 2, 128, 1), learning, True)
         learner.update_actor(wide, torch.randn(5, 2, 2, 128, 1), learning)
-    after, other = learner.row(0, 25), learner.row(1, 25)
+    after, other = learner.weights.row(0, learner.config), learner.weights.row(1, learner.config)
     assert all((before[name] == after[name]).all() for name in before)
     assert all(np.isfinite(array).all() for array in other.values())
 
