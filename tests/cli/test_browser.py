@@ -8,10 +8,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +179,7 @@ def test_the_experiment_shows_the_study_with_its_trials_below_it(
     browser.wait_for("Runs", "hopper", "matching runs")
     assert "trial 0" not in browser.text()
     browser.click("button[data-component-id*='runnamecellrenderer']")
-    browser.wait_for("trial 0", "trial 1", f"trial-{ids['number']}")
+    browser.wait_for("trial 0", "trial 1", "omad-hopper")
     browser.shoot("runs")
 
 
@@ -215,10 +218,46 @@ def test_the_model_has_a_page_with_its_score_and_the_champion_a_card(
     browser: Browser, ids: dict[str, str]
 ) -> None:
     browser.open(f"experiments/{ids['experiment']}/models/{ids['model']}")
-    browser.wait_for(f"trial-{ids['number']}", "score", "eval/return_mean", "Ready")
+    browser.wait_for(
+        f"trial-{ids['number']}", "score", "eval/return_mean", "Ready", "fresh episodes", "omad-hopper"
+    )
+    assert "Not registered" not in browser.text()
     browser.shoot("model")
     browser.open("models/omad-hopper")
     browser.wait_for(
         "omad-hopper", "champion", "Decentralised OMAD policies", "fresh episodes", "models serve"
     )
     browser.shoot("champion")
+
+
+def test_a_plain_mlflow_ui_in_the_same_folder_shows_the_same(folder: Path, ids: dict[str, str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    hidden = ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
+    with (folder / "plain.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=2):
+                break
+            assert time.monotonic() < end, (folder / "plain.log").read_text()
+            time.sleep(0.3)
+        client = MlflowClient(address)
+        names = {run.info.run_name for run in client.search_runs([ids["experiment"]])}
+        assert {"hopper", "trial 0", f"trial {ids['number']}"} <= names
+        wanted = f"{address}/get-artifact?path=report.md&run_uuid={ids['study']}"
+        with urllib.request.urlopen(wanted, timeout=30) as answer:
+            assert b"Return on fresh episodes" in answer.read()
+        pictures = {file.path for file in client.list_artifacts(ids["best"], "pictures")}
+        assert "pictures/learning_curve.png" in pictures
+        assert client.get_model_version_by_alias("omad-hopper", "champion").description
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
