@@ -8,6 +8,7 @@ import typer
 
 from cli import logs
 from cli.bench import bench
+from cli.bench_storage import bench_storage
 from cli.best import best
 from cli.doctor import doctor
 from cli.errors import guarded
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 LOOKING = (status, trials, best, evaluate, export, ui, studies, tasks)
 STEERING = (worker, server, sync, pause, resume, stop, extend, retry, move, launch)
-MEASURING = (bench, results)
+MEASURING = (bench, bench_storage, results)
 for command in (run, train, *LOOKING, *STEERING, *MEASURING, doctor):
     app.command()(command)
 

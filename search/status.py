@@ -7,6 +7,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from search import budget
+from search.history import all_trials
 from search.keys import START
 from search.lease import SlotRow
 from search.score import mean
@@ -29,8 +30,7 @@ def read(
     """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time."""
     spec = StudySpec.from_json(handle.spec)
     slots = budget.rows(store, handle.study_id)
-    with store.guard():
-        trials = {t._trial_id: t for t in store.optuna.get_all_trials(handle.study_id, deepcopy=False)}
+    trials = {t._trial_id: t for t in all_trials(store, handle.study_id)}
     views = [
         _trial(spec, slot, trials.get(slot.trial_id if slot.trial_id is not None else -1)) for slot in slots
     ]

@@ -107,6 +107,15 @@ def outsiders(store: Store, handle: StudyHandle, trials: Sequence[FrozenTrial] |
     return Outsiders(waiting, external)
 
 
+def delete_study(store: Store, handle: StudyHandle) -> None:
+    """Delete a study with its trials. Its MLflow runs stay."""
+    with store.guard():
+        store.optuna.delete_study(handle.study_id)
+    with store.write() as connection:
+        connection.execute(delete(Slot).where(Slot.study_id == handle.study_id))
+        connection.execute(delete(Control).where(Control.study_id == handle.study_id))
+
+
 def _find(store: Store, name: str) -> StudyHandle | None:
     with store.read() as connection:
         rows = connection.execute(select(*Control.__table__.columns).where(Control.name == name)).all()

