@@ -45,7 +45,10 @@ def bench(
     """Measure environments, updates, acting and checkpoints on this machine; suggests workers and pack size."""
     import torch
 
+    from omad_core.devices import device_of
+
     config = _config(task, set_)
+    device_of(device)
     torch.set_num_threads(1)
     measured = _measure(config, device, seconds)
     workers, pack = suggest(measured.updates, device)

@@ -45,23 +45,33 @@ class Adam:
         count = self.steps.clamp(min=1.0)
         step = (learning_rate / (1.0 - BETA1**count)).to(torch.float32)
         correction = (1.0 - BETA2**count).rsqrt().to(torch.float32)
-        if learning is not None:
-            step = step * learning
-        for name, gradient in zip(self.names, gradients, strict=True):
-            self._fold(name, gradient, learning)
-            shape = (-1,) + (1,) * (gradient.ndim - 1)
-            denominator = self.second[name].sqrt().mul_(correction.view(shape)).add_(EPS)
-            params[name].sub_(self.first[name].div(denominator).mul_(step.view(shape)))
-
-    def _fold(self, name: str, gradient: Tensor, learning: Tensor | None) -> None:
-        """Move both moments towards a gradient, those of members that learn."""
-        first, second = self.first[name], self.second[name]
         if learning is None:
-            first.lerp_(gradient, 1.0 - BETA1)
-            second.mul_(BETA2).addcmul_(gradient, gradient, value=1.0 - BETA2)
-            return
-        mask = learning.view((-1,) + (1,) * (gradient.ndim - 1))
-        # A weight of 0 would not keep out what is not finite.
-        gradient, weight = torch.where(mask, gradient, 0.0), mask.to(torch.float32)
-        first.lerp_(gradient, weight * (1.0 - BETA1))
-        second.lerp_(gradient.square(), weight * (1.0 - BETA2))
+            self._fold(gradients)
+        else:
+            self._fold_some(gradients, learning)
+            step = step * learning
+        for name in self.names:
+            denominator = self.second[name].sqrt()
+            denominator.mul_(_over(correction, denominator)).add_(EPS)
+            change = self.first[name].div(denominator)
+            params[name].sub_(change.mul_(_over(step, change)))
+
+    def _fold(self, gradients: Sequence[Tensor]) -> None:
+        """Move both moments towards the gradients."""
+        for name, gradient in zip(self.names, gradients, strict=True):
+            self.first[name].lerp_(gradient, 1.0 - BETA1)
+            self.second[name].mul_(BETA2).addcmul_(gradient, gradient, value=1.0 - BETA2)
+
+    def _fold_some(self, gradients: Sequence[Tensor], learning: Tensor) -> None:
+        """The same for the members where `learning` [P] is true."""
+        first, second = learning * (1.0 - BETA1), learning * (1.0 - BETA2)
+        for name, gradient in zip(self.names, gradients, strict=True):
+            # A weight of 0 would not keep out what is not finite.
+            own = torch.where(_over(learning, gradient), gradient, 0.0)
+            self.first[name].lerp_(own, _over(first, own))
+            self.second[name].lerp_(own.square(), _over(second, own))
+
+
+def _over(values: Tensor, like: Tensor) -> Tensor:
+    """[P] as it is broadcast over [P, ...]."""
+    return values.view((-1,) + (1,) * (like.ndim - 1))

@@ -1,11 +1,11 @@
 """Population: the engine. Members trained side by side as one batched program."""
 
-import os
 import time
 from contextlib import AbstractContextManager
 
 import torch
 
+from omad_core import devices
 from omad_core.config import TrainConfig
 from omad_core.errors import CheckpointError, ConfigError
 from omad_core.evaluator import Evaluator
@@ -28,7 +28,7 @@ class Population:
 
     Members must agree on the structure of `config` (see `omad_core.config.structure`) and may differ in all
     else; the number of quantiles is padded to `max_quantiles` (default: that of `config`), chains to the longest.
-    MuJoCo is stepped by `env_threads`; by default one, beside a CUDA device its share of the cores.
+    MuJoCo is stepped by `env_threads`; by default one, beside a CUDA device as many as torch was given.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Population:
         self._slice_seconds, self._matmul_precision = slice_seconds, config.matmul_precision
         quantiles = max_quantiles or config.critic.quantiles
         self._roster = Roster(config, capacity, quantiles)
-        place = torch.device(device)
-        self._program = Program(config, capacity, place, quantiles, env_threads or _threads_beside(place))
+        place = devices.device_of(device)
+        self._program = Program(config, capacity, place, quantiles, env_threads or devices.env_threads(place))
         self._clock = Clock()
         self._trainer = Trainer(self._program, self._clock)
         self._evaluator = Evaluator(self._program, self._clock)
@@ -164,10 +164,3 @@ class Population:
     def close(self) -> None:
         """Free environments and threads."""
         self._program.close()
-
-
-def _threads_beside(device: torch.device) -> int:
-    """Threads that step environments: on a CPU every worker has one core, beside a GPU there are several for each."""
-    if device.type != "cuda":
-        return 1
-    return max(1, (os.cpu_count() or 1) // max(1, torch.cuda.device_count()))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from omad_core.bench.products import alone, record
 from omad_core.bench.stopwatch import Action, in_turns
 from omad_core.config import TrainConfig
+from omad_core.devices import device_of
 from omad_core.envs import make_spec
 from omad_core.graphs import Buffers, Eager, Engine, engine_for
 from omad_core.learner import Learner
@@ -122,7 +123,7 @@ def measure(
 ) -> UpdateSpeeds:
     """Time updates of `members` (1 among them) in turns with the products and the Gaussian's updates."""
     torch.set_float32_matmul_precision(config.matmul_precision)
-    place = torch.device(device)
+    place = device_of(device)
     one = Bench(config, 1, place)
     one.eager_cycle()
     products = record(one.eager_cycle)

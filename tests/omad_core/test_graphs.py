@@ -3,7 +3,6 @@
 What a graph may not contain is tested without a GPU: a tape repeats operations and addresses as a graph does.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -283,12 +282,3 @@ class TestOnAGpu:
         speeds = updates.measure(small(), (1, 8, 32, 64), "cuda", seconds=2.0)
         assert speeds.ms.keys() == {1, 8, 32, 64}
         assert speeds.gain(64) > 1.0
-
-
-def test_cores_are_shared_out_among_gpus(monkeypatch):
-    from omad_core.population import _threads_beside
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert _threads_beside(torch.device("cuda:1")) == 4
-    assert _threads_beside(torch.device("cpu")) == 1
