@@ -164,12 +164,13 @@ def record_cuda(works: Sequence[Work], device: torch.device) -> list[Work]:
     They share one pool of memory: none leaves anything in it that another one, or its own next replay, needs.
     """
     with torch.cuda.device(device):
-        pool = torch.cuda.graph_pool_handle()
-        return [_record_one(work, pool) for work in works]
+        # A stream of our own: torch's for recording belongs to whichever device recorded first.
+        pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        return [_record_one(work, pool, aside) for work in works]
 
 
-def _record_one(work: Work, pool: Any) -> Work:
-    main, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+def _record_one(work: Work, pool: Any, aside: torch.cuda.Stream) -> Work:
+    main = torch.cuda.current_stream()
     aside.wait_stream(main)
     with torch.cuda.stream(aside):
         for _ in range(WARM_UPS):
@@ -177,7 +178,7 @@ def _record_one(work: Work, pool: Any) -> Work:
     main.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     # Other threads (environments, uploads) may do as they like meanwhile.
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, pool=pool, stream=aside, capture_error_mode="thread_local"):
         work()
     return graph.replay
 
