@@ -98,7 +98,11 @@ def _table(pressed: "Pressed", grown: "Grown") -> Table:
     if pressed.most_connections is not None:
         table.add_row("connections, at most", str(pressed.most_connections), "")
         table.add_row("connections while training", str(pressed.training_connections), "")
-    table.add_row(f"status of {grown.trials:,} trials", f"{grown.status_seconds:.2f} s", "")
+    table.add_row(
+        f"status of {grown.trials:,} trials",
+        f"{grown.status_seconds:.2f} s",
+        f"{grown.status_cpu_seconds:.2f} s of the processor",
+    )
     for sampler, took in grown.ask_seconds.items():
         first, later = took
         table.add_row(f"  {sampler} proposes the next one", f"{later:.2f} s", f"a new worker: {first:.2f} s")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli import as_json, looking
-from cli.console import out
+from cli.console import out, say
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
 
 WATCH_SECONDS = 1.0
@@ -30,6 +30,9 @@ def status(
     from cli.live import LiveView
 
     out().print(LiveView(seen))
+    if seen.unpublished:
+        numbers = ", ".join(map(str, seen.unpublished))
+        say(f"not in MLflow yet: trial {numbers}; `omad-search sync {seen.name}` where they ran sends them")
 
 
 def _watch(study: str | None, storage: str, tracking: str | None) -> None:

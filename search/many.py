@@ -45,6 +45,8 @@ class Grown:
     trials: int
     fill_seconds: float
     status_seconds: float
+    status_cpu_seconds: float
+    """Of them, this process's own work."""
     ask_seconds: Mapping[str, tuple[float, float]]
     """By sampler, a worker's first proposal, for which it reads all trials, and its second."""
 
@@ -55,11 +57,12 @@ def grow(url: str, handle: StudyHandle, trials: int, samplers: tuple[str, ...]) 
     with open_storage(url) as store:
         fill(store, handle, trials)
     filled = time.monotonic()
+    worked = time.process_time()
     with open_storage(url) as store:
         status.read(store, handle)
-    shown = time.monotonic() - filled
+    shown, work = time.monotonic() - filled, time.process_time() - worked
     asked = {name: _ask(url, handle, name) for name in samplers}
-    return Grown(trials, filled - began, shown, asked)
+    return Grown(trials, filled - began, shown, work, asked)
 
 
 def _ask(url: str, handle: StudyHandle, name: str) -> tuple[float, float]:

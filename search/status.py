@@ -50,7 +50,13 @@ def read(
         eta_seconds=_eta(spec, views),
         external=len(others.external),
         enqueued=len(others.waiting),
+        unpublished=[view.number for slot, view in zip(slots, views, strict=True) if _left(slot)],
     )
+
+
+def _left(slot: SlotRow) -> bool:
+    """Whether a trial has its result, and what is to be sent of it lies on a machine where nobody is at it."""
+    return slot.outcome is not None and not slot.published and (slot.expires_in or 0.0) <= 0.0
 
 
 def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Sequence[FrozenTrial]) -> float:

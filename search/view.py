@@ -69,6 +69,8 @@ class StudyView:
     """Trials that others added to the Optuna study: they inform the sampler and do not count."""
     enqueued: int = 0
     """Trials that a person enqueued and no slot has taken yet."""
+    unpublished: Sequence[int] = ()
+    """Ended trials whose curve or model is not in MLflow yet, with nobody at it."""
 
     @property
     def best(self) -> TrialView | None:

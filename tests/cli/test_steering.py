@@ -93,3 +93,12 @@ def test_a_moved_study_says_where_it_is(run: Run, opened: tuple[Store, StudyHand
         ["retry", "hopper", "--failed"],
     ):
         assert "was moved from sqlite:///omad.db to postgresql://db/omad" in run(*words, code=2)
+
+
+def test_status_names_ended_trials_that_nobody_publishes(run: Run, opened: tuple[Store, StudyHandle]) -> None:
+    store, handle = opened
+    fail(store, handle)
+    assert "not in MLflow yet" not in run("status", "hopper"), "its worker is at it"
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE omad_slot SET expires_at = 0 WHERE number = 0")
+    assert "not in MLflow yet: trial 0; `omad-search sync hopper`" in run("status", "hopper")
