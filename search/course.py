@@ -175,8 +175,9 @@ class Course:
         begun = time.monotonic()
         stored = self._keeper.stored or [(0, 0)] * len(self._members)
         states = [population.snapshot(m, mark) for m, mark in zip(self.members, stored, strict=True)]
-        curve = self.spool.dump()
-        ref = self._keeper.write(states, curve)
+        with population.saving():
+            curve = self.spool.dump()
+            ref = self._keeper.write(states, curve)
 
         def record(lease: Any) -> Any:
             recorded = slots.record_checkpoint(self._rooms.store, lease, ref)
