@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import socket
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 
 from cli.main import main
@@ -27,7 +29,7 @@ from search.recording import Rooms
 from search.samplers import build_sampler
 from search.spec import StudySpec
 from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, optuna_study
+from search.study import StudyHandle, create_study, list_studies, optuna_study
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.sender import Sender
 from tracking.spool import Spool
@@ -36,17 +38,18 @@ from tracking.tracker import ModelFiles, RunInfo
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 CHAMPION = "models:/omad-hopper@champion"
+REASONS = {"pruned": "pruned at step 300", "diverged": "NaN in the critic of seed 0"}
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `run` leaves it: trial 0 is complete and published, trial 1 was pruned."""
+    """A folder as `run` leaves it: trial 0 is complete and published, the others ended otherwise."""
     folder = tmp_path_factory.mktemp("home")
-    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 2}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 4}), has_gpu=False)
     tracker = MlflowTracker(f"sqlite:///{folder}/mlflow.db")
     with open_storage(f"sqlite:///{folder}/omad.db", create=True) as store:
-        handle = create_study(store, "hopper", 2, spec.to_json(), [spec.defaults()])
-        for outcome, value in (("complete", 41.0), ("pruned", 3.0)):
+        handle = create_study(store, "hopper", 4, spec.to_json(), [spec.defaults()])
+        for outcome, value in (("complete", 41.0), ("pruned", 3.0), ("diverged", 2.0), ("failed", None)):
             _end(store, handle, spec, tracker, folder, outcome, value)
     return folder
 
@@ -58,7 +61,7 @@ def _end(
     tracker: MlflowTracker,
     folder: Path,
     outcome: Any,
-    value: float,
+    value: float | None,
 ) -> None:
     """One trial from its claim to its publication, with a policy that learned nothing."""
     lease = claim(store, handle.study_id, "laptop:1", 60.0)
@@ -68,12 +71,18 @@ def _end(
     config = spec.configs(trial)[0]
     run = tracker.open_run(RunInfo(f"trial {trial.number}", "hopper", handle.uid, lease.number))
     lease = slots.bind_run(store, lease, run)
-    population = Population(config, 1, "cpu")
-    member = population.admit(config)
-    population.advance()
-    population.policy(member).save(folder / f"policy-{trial.number}")
-    population.close()
-    lease = endings.finish(store, study, lease, outcome, value)
+    if outcome == "complete":
+        population = Population(config, 1, "cpu")
+        member = population.admit(config)
+        population.advance()
+        population.policy(member).save(folder / f"policy-{trial.number}")
+        population.close()
+    if outcome == "failed":
+        failed = endings.fail(store, study, lease, "the machine is on fire", max_attempts=1)
+        assert failed is not None
+        lease = failed
+    else:
+        lease = endings.finish(store, study, lease, outcome, value, REASONS.get(outcome))
     rooms = Rooms(store, Ledger(store, 60.0), tracker, Sender())
     spool = Spool(folder / f"spool-{trial.number}")
     model = folder / f"policy-{trial.number}" if outcome == "complete" else None
@@ -109,6 +118,26 @@ def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 def policy(home: Path, tmp_path: Path) -> Path:
     """A copy of the policy folder, to be altered."""
     return Path(shutil.copytree(home / "policy-0", tmp_path / "policy"))
+
+
+def test_the_runs_show_how_each_trial_ended_and_why(home: Path) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    experiment = client.get_experiment_by_name("hopper")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`omad.role` = 'trial'")
+    seen = {run.data.tags["omad.outcome"]: run for run in runs}
+    assert {outcome: run.info.status for outcome, run in seen.items()} == {
+        "complete": "FINISHED",
+        "pruned": "KILLED",
+        "diverged": "KILLED",
+        "failed": "FAILED",
+    }
+    for outcome, reason in {**REASONS, "failed": "the machine is on fire"}.items():
+        assert reason in seen[outcome].data.tags["omad.reason"]
+        assert reason in seen[outcome].data.tags["mlflow.note.content"]
+    query = "tags.`omad.outcome` = 'pruned'"
+    (found,) = client.search_runs([experiment.experiment_id], query)
+    assert found.info.run_id == seen["pruned"].info.run_id
 
 
 def test_best_names_the_model(run: Run) -> None:
@@ -283,6 +312,25 @@ def foreign(home: Path, tmp_path: Path) -> str:
     run = tracker.open_run(RunInfo("other", "other study", slot=0))
     uri = tracker.publish_model(run, "other", ModelFiles(files, code, [], ["numpy"], example, example))
     return tracker.register_champion(uri, "other", "# Somebody else's")
+
+
+def test_a_tracking_server_that_is_down_refuses_a_study_before_it_is_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://ann:hunter2@127.0.0.1:{probe.getsockname()[1]}"
+    began = time.monotonic()
+    said = run("run", "--task", "hopper", "--profile", "smoke", "--tracking", address, code=1)
+    assert time.monotonic() - began < 10, "a second, and what the imports take on a busy machine"
+    assert "nothing listens there; start the server, or correct the address." in said
+    assert "hunter2" not in said
+    sentence = next(line for line in said.splitlines() if line.startswith("error: "))
+    assert sentence.startswith("error: The tracking server http://***@127.0.0.1:")
+    assert "Traceback" not in said
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        assert list_studies(store) == []
 
 
 def test_a_foreign_model_is_refused_with_a_sentence(run: Run, foreign: str, tmp_path: Path) -> None:
