@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -28,12 +29,15 @@ from omad_core import settings
 from omad_core.events import Evaluated, Finished
 from omad_core.population import Population
 from search import budget, catalog
+from search.desk import Place as WorkPlace
 from search.given import Given
+from search.home import Home
 from search.lease import SlotRow
 from search.overview import parent_info
 from search.spec import StudySpec
 from search.storage import Store, open_storage
 from search.study import StudyHandle, create_study
+from search.worker import Worker
 from tracking.mlflow_tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]
@@ -293,7 +297,7 @@ class Place:
     def rows(self) -> list[SlotRow]:
         return budget.rows(self.store, self.handle.study_id)
 
-    def wait_for(self, condition: Callable[[list[SlotRow]], Any], seconds: float = 90) -> None:
+    def wait_for(self, condition: Callable[[list[SlotRow]], Any], seconds: float = 240) -> None:
         end = time.monotonic() + seconds
         while not condition(self.rows()):
             assert time.monotonic() < end, self.log
@@ -340,6 +344,32 @@ def place(tmp_path: Path, new_place: Callable[..., Place]) -> Iterator[Callable[
     for each in made:
         each.kill()
         each.store.close()
+
+
+@pytest.fixture(scope="session")
+def work_here() -> Callable[..., None]:
+    """Runs a worker in this process: to the end of the study, or until something is so of its rows."""
+
+    def work(study: Place, home: str, until: Callable[[list[SlotRow]], Any] = lambda rows: False) -> None:
+        worker = Worker(
+            study.store, study.handle, MlflowTracker(study.tracking), WorkPlace(Home(study.folder / home))
+        )
+        alive = [True]
+
+        def stop() -> None:
+            while alive and not until(study.rows()):
+                time.sleep(0.05)
+            worker.stop()
+
+        watcher = threading.Thread(target=stop)
+        watcher.start()
+        try:
+            worker.run()
+        finally:
+            alive.clear()
+            watcher.join()
+
+    return work
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Moving a study's records: from a file to a server, runs, curves, checkpoints, models and champion."""
 
 import shutil
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,35 +14,13 @@ from mlflow.entities import Run
 from cli.main import main
 from search import budget, moving
 from search.claim import claim, wanted
-from search.desk import Place
-from search.home import Home
 from search.storage import open_storage
 from search.study import open_study, optuna_study
-from search.worker import Worker
 from tracking import mlflow_copy_models
 from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-def work(study: Any, tracking: str, home: str, until: Callable[[Any], Any] = lambda rows: False) -> None:
-    """A worker in this process, to the end of the study or until something is so."""
-    worker = Worker(study.store, study.handle, MlflowTracker(tracking), Place(Home(study.folder / home)))
-
-    def stop() -> None:
-        while alive and not until(study.rows()):
-            time.sleep(0.05)
-        worker.stop()
-
-    alive = [True]
-    watcher = threading.Thread(target=stop)
-    watcher.start()
-    try:
-        worker.run()
-    finally:
-        alive.clear()
-        watcher.join()
 
 
 def runs_of(address: str, name: str) -> dict[str, Run]:
@@ -76,6 +52,7 @@ def artifacts(address: str, run: Run, folder: Path) -> dict[str, bytes]:
 
 def test_everything_goes_with_a_study_to_another_tracking_server(
     place: Callable[..., Any],
+    work_here: Callable[..., None],
     tracking_server: Any,
     undisturbed: Callable[..., Any],
     tmp_path: Path,
@@ -84,7 +61,7 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
 ) -> None:
     study = place("study", 2, study_name="moves")
     old, new = study.tracking, tracking_server.address
-    work(study, old, "home", lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].uri)
+    work_here(study, "home", lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].uri)
     done, half = study.rows()
     assert (done.published, half.outcome) == (True, None)
     words = ["move", "moves", "--storage", study.storage, "--tracking", new, "--from-tracking", old]
@@ -114,8 +91,8 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
     study.store.close()
     study.store = open_storage(to)
     study.handle = open_study(study.store, "moves")
-    work(study, new, "elsewhere")
     study.tracking = new
+    work_here(study, "elsewhere")
     finished = study.curves()
     for row, trial in zip(study.rows(), optuna_study(study.store, study.handle).get_trials(), strict=True):
         assert (row.outcome, row.published) == ("complete", True)

@@ -9,6 +9,9 @@ import pytest
 from search.study import optuna_study
 from tracking.mlflow_tracker import MlflowTracker
 
+# MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
 
 def assert_whole(place, trials) -> None:
     rows = place.rows()
@@ -20,19 +23,19 @@ def assert_whole(place, trials) -> None:
     ]
 
 
-def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(place):
-    calm, rough = place("calm", 2, seeds=2), place("rough", 2, seeds=2)
-    calm.start().wait(120)
+def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(place, work_here):
+    calm, rough = place("calm", 1, seeds=2), place("rough", 1, seeds=2)
+    work_here(calm, "home")
     first = rough.start()
-    rough.wait_for(lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].step > 200)
+    rough.wait_for(lambda rows: rows[0].checkpoints and rows[0].checkpoints[0].step > 200)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    begun = rough.rows()[1]
+    begun = rough.rows()[0]
     rough.start()
     rough.finish()
-    assert_whole(calm, 2)
-    assert_whole(rough, 2)
-    assert rough.rows()[1].mlflow_run_id == begun.mlflow_run_id or begun.mlflow_run_id is None
+    assert_whole(calm, 1)
+    assert_whole(rough, 1)
+    assert rough.rows()[0].mlflow_run_id == begun.mlflow_run_id or begun.mlflow_run_id is None
     expected, found = calm.curves(), rough.curves()
     assert found.keys() == expected.keys()
     for trial in expected:
@@ -45,7 +48,7 @@ def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(pl
     assert "from step" in (rough.folder / "worker.log").read_text()
 
 
-def test_a_worker_told_to_stop_hands_its_trial_on_at_once(place):
+def test_a_worker_told_to_stop_hands_its_trial_on_at_once_and_the_model_loads(place, work_here, monkeypatch):
     study = place("study", 1)
     worker = study.start()
     study.wait_for(lambda rows: rows[0].progress.get("step", 0) > 150)
@@ -54,16 +57,13 @@ def test_a_worker_told_to_stop_hands_its_trial_on_at_once(place):
     (row,) = study.rows()
     assert (row.state, row.attempt) == ("open", 0)
     assert row.checkpoints[0].step > 150
-    study.start()
-    study.finish()
+    work_here(study, "home")
     assert_whole(study, 1)
-    assert row.checkpoints[0].step > 0
+    assert_model_acts(study, monkeypatch)
 
 
-def test_the_models_load_where_pickles_are_forbidden_and_act(place, monkeypatch):
-    study = place("study", 1)
-    study.start()
-    study.finish()
+def assert_model_acts(study, monkeypatch) -> None:
+    """It loads where pickles are forbidden, by its own name and as the champion."""
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", study.tracking)
     (run,) = [r.mlflow_run_id for r in study.rows()]
