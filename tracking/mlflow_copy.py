@@ -113,9 +113,7 @@ def _copy_run(
             batch = missing[start : start + mlflow_batches.ENTRIES_PER_BATCH]
             client.log_batch(copy.info.run_id, params=batch)
     _copy_metrics(old, new, run, copy.info.run_id)
-    copy_tree(
-        Tree(str(run.info.artifact_uri), old.address), Tree(str(copy.info.artifact_uri), new.address)
-    )
+    copy_tree(Tree(str(run.info.artifact_uri), old.address), Tree(str(copy.info.artifact_uri), new.address))
     return str(copy.info.run_id)
 
 

@@ -10,7 +10,7 @@ import pytest
 from cli.main import app, main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [info.callback.__name__ for info in app.registered_commands if info.callback]
+COMMANDS = [info.callback.__name__.replace("_", "-") for info in app.registered_commands if info.callback]
 
 
 def test_help_of_every_command_imports_no_heavy_room() -> None:
