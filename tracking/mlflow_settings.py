@@ -27,5 +27,7 @@ def apply() -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         # its database errors come with long traces, and again as exceptions, which are translated
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        # it warns of every try on the way to an error, which then says so itself
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         # it warns of every batch that repeats points, which MLflow then drops
         logging.getLogger("psycopg").setLevel(logging.ERROR)
