@@ -1,7 +1,8 @@
 """Lives of a worker that ends at one of its writes, and of the one after it; run as a program of its own.
 
-Whatever reaches a database or a file is a write: commits of the storage's, Optuna's and MLflow's transactions, files opened
-for writing, renamed, copied, deleted. A life ends without any farewell just before a write of a given number.
+Whatever reaches a database or a file is a write: commits of the storage's, Optuna's and MLflow's transactions,
+files opened for writing, renamed, copied, deleted. A life ends without any farewell just before a write of a given
+number.
 
     python lives.py FOLDER EMPTY_MLFLOW FIRST EVERY     a folder each for the writes FIRST, FIRST + EVERY, ... of a life
 """

@@ -1,4 +1,4 @@
-"""A worker that ends at any of its writes, to databases and files alike: the next one repairs, nothing is lost or doubled."""
+"""A worker that ends at any of its writes, to databases and files: the next one repairs, nothing is lost or doubled."""
 
 import os
 import subprocess
