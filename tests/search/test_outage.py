@@ -283,9 +283,10 @@ def test_training_keeps_its_pace_through_ten_minutes_without_the_server(site: Ca
         f"{statistics.median(inside):.1f} without ({len(inside)}); "
         f"steps a second of a core: {before:.1f} with, {during:.1f} without\n"
     )
-    # Whoever else uses this machine changes the pace by the clock far more than an outage may.
-    assert during > 0.9 * before
-    assert statistics.median(inside) > 0.5 * statistics.median(outside)
+    # By the clock between two rows, as waiting would show; whoever else uses this machine shows there too.
+    assert statistics.median(inside) > 0.8 * statistics.median(outside)
+    # By the processor, as trying again and again would show; so do evaluations, longer as the policies learn.
+    assert during > 0.7 * before
 
 
 @pytest.fixture
