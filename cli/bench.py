@@ -62,7 +62,7 @@ def bench(
 def _config(task: str, pairs: list[str]) -> "TrainConfig":
     from omad_core import settings
     from omad_core.config import TrainConfig
-    from search.given import parse_settings
+    from search.spec.given import parse_settings
 
     return settings.replace(TrainConfig(), {"task": task, **NETWORKS, **parse_settings(pairs)})
 

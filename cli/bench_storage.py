@@ -13,10 +13,10 @@ from cli.console import out, say
 from cli.options import DEFAULT_STORAGE, Json, Storage
 
 if TYPE_CHECKING:
-    from search.crowd import Pressed
-    from search.many import Grown
-    from search.storage import Store
-    from search.study import StudyHandle
+    from search.bench.crowd import Pressed
+    from search.bench.many import Grown
+    from search.slots.study import StudyHandle
+    from search.storage.store import Store
 
 CALLS = ("claim", "bind", "renew", "report", "finish", "publish")
 SAMPLERS = ("random", "tpe")
@@ -37,9 +37,9 @@ def bench_storage(
 
     The studies it makes are deleted again.
     """
-    from search.crowd import press
-    from search.many import grow
-    from search.storage import open_storage
+    from search.bench.crowd import press
+    from search.bench.many import grow
+    from search.storage.store import open_storage
 
     name = f"bench-{uuid.uuid4().hex[:8]}"
     with open_storage(storage, create=True) as store:
@@ -63,9 +63,9 @@ def bench_storage(
 
 
 def _make(store: "Store", name: str, trials: int) -> "StudyHandle":
-    from search import catalog
-    from search.given import Given
-    from search.study import create_study
+    from search.slots.study import create_study
+    from search.spec import catalog
+    from search.spec.given import Given
 
     given = Given(profile="smoke", numbers={"trials": trials})
     spec = catalog.build(catalog.find("hopper"), given, has_gpu=False, name=name)
@@ -73,9 +73,9 @@ def _make(store: "Store", name: str, trials: int) -> "StudyHandle":
 
 
 def _delete(store: "Store", name: str) -> None:
+    from search.bench.many import clear
     from search.errors import StudyNotFound
-    from search.many import clear
-    from search.study import delete_study, open_study
+    from search.slots.study import delete_study, open_study
 
     with suppress(StudyNotFound):
         handle = open_study(store, name)

@@ -11,7 +11,7 @@ from cli.errors import FAILURE
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
 
 if TYPE_CHECKING:
-    from search.view import TrialView
+    from search.slots.view import TrialView
 
 
 def best(

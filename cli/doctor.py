@@ -142,7 +142,7 @@ def _simulator() -> Finding:
 
 
 def _disk() -> Finding:
-    from search.home import open_home
+    from search.records.home import open_home
 
     root = open_home().root.resolve()
     free = shutil.disk_usage(_nearest(root)).free
@@ -158,9 +158,9 @@ def _nearest(path: Path) -> Path:
 
 
 def _storage(storage: str) -> Finding:
-    from search import urls
-    from search.storage import open_storage
-    from search.study import list_studies
+    from search.slots.study import list_studies
+    from search.storage import urls
+    from search.storage.store import open_storage
 
     url = urls.parse(storage)
     shown = urls.redacted_url(url)
@@ -196,8 +196,8 @@ def _to_be_created(what: str, shown: str, path: Path) -> Finding:
 
 def _plan(devices: str, workers: int | None) -> Finding:
     from cli.devices import plan
-    from search import catalog
-    from search.given import Given
+    from search.spec import catalog
+    from search.spec.given import Given
 
     budget = catalog.build(catalog.find("hopper"), Given(), has_gpu=plan(devices, workers, 1).has_gpu)
     chosen = plan(devices, workers, budget.trials)

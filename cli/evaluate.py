@@ -74,7 +74,7 @@ def evaluate(
 
 def _film(policy: "Policy", video: Path, seed: int, deterministic: bool) -> None:
     """Have an episode drawn. Raises CannotDraw."""
-    from search.film import film
+    from search.records.film import film
 
     with tempfile.TemporaryDirectory(prefix="omad-film-") as folder:
         policy.save(folder)

@@ -23,7 +23,7 @@ def export(
     import tempfile
 
     from omad_core.errors import ConfigError
-    from search import exporting, results
+    from search.records import exporting, results
     from tracking.mlflow_tracker import MlflowTracker
 
     seen = looking.view(storage, study, tracking)

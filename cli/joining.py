@@ -1,10 +1,10 @@
 """Joining: a study that exists, for a worker that is asked to work for it."""
 
-from search.given import Given, refuse_differences
-from search.spec import StudySpec
-from search.steering import refuse_moved
-from search.storage import Store
-from search.study import StudyHandle, open_study
+from search.slots.steering import refuse_moved
+from search.slots.study import StudyHandle, open_study
+from search.spec.given import Given, refuse_differences
+from search.spec.spec import StudySpec
+from search.storage.store import Store
 
 
 def join(store: Store, study: str, given: Given) -> StudyHandle:

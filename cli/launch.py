@@ -37,7 +37,7 @@ def launch(
     """Start workers of a study on Slurm, Ray or Kubernetes, which place, queue and restart them."""
     import json
 
-    from search import launching
+    from search.worker import launching
 
     environment = {"OMAD_STORAGE": storage} | ({"MLFLOW_TRACKING_URI": tracking} if tracking else {})
     job = launching.Job(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from cli import words
 from cli.console import say
-from search.view import StudyView, TrialView
+from search.slots.view import StudyView, TrialView
 
 HEARTBEAT_SECONDS = 60.0
 

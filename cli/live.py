@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli import words
 from cli.sparkline import scale, sparkline
-from search.view import StudyView, TrialState, TrialView
+from search.slots.view import StudyView, TrialState, TrialView
 
 WIDE_OVERHEAD, NARROW_OVERHEAD = 12, 10
 """Lines beside the rows of trials."""

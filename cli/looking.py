@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from search.storage import Store
-    from search.study import StudyHandle
-    from search.view import StudyView, TrialView
+    from search.slots.study import StudyHandle
+    from search.slots.view import StudyView, TrialView
+    from search.storage.store import Store
 
 MLFLOW_DEFAULT = "sqlite:///mlflow.db"
 
@@ -17,8 +17,8 @@ MLFLOW_DEFAULT = "sqlite:///mlflow.db"
 def found(storage: str, study: str | None) -> "Iterator[tuple[Store, StudyHandle]]":
     """The storage and the study of this name, or the only one there is. Raises StudyNotFound."""
     from search.errors import StudyNotFound
-    from search.storage import open_storage
-    from search.study import list_studies, open_study
+    from search.slots.study import list_studies, open_study
+    from search.storage.store import open_storage
 
     with open_storage(storage) as store:
         if study is not None:
@@ -33,7 +33,7 @@ def found(storage: str, study: str | None) -> "Iterator[tuple[Store, StudyHandle
 
 def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
     """The study as it stands now."""
-    from search import status
+    from search.slots import status
 
     with found(storage, study) as (store, handle):
         return status.read(store, handle, shown(tracking))

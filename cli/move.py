@@ -9,9 +9,9 @@ from cli.console import say
 from cli.options import DEFAULT_STORAGE, Storage, StudyName
 
 if TYPE_CHECKING:
-    from search.moving import CopyRuns
-    from search.storage import Store
-    from search.study import StudyHandle
+    from search.records.moving import CopyRuns
+    from search.slots.study import StudyHandle
+    from search.storage.store import Store
 
 
 def move(
@@ -47,10 +47,10 @@ def move(
     Refused while workers are at it. What is left behind stays as it is. Interrupted, do it again.
     """
     from omad_core.errors import ConfigError
-    from search import moving
-    from search.storage import open_storage
-    from search.study import open_study
-    from search.urls import parse
+    from search.records import moving
+    from search.slots.study import open_study
+    from search.storage.store import open_storage
+    from search.storage.urls import parse
 
     if to is None and tracking is None:
         raise ConfigError("where to? Write --to for another storage, --tracking for another MLflow server")
@@ -69,7 +69,7 @@ def move(
 
 def _copying(store: "Store", handle: "StudyHandle", old: str | None, new: str) -> "CopyRuns":
     """Copies the study's runs from one MLflow store to the other."""
-    from search import budget
+    from search.slots import budget
     from tracking.mlflow_moving import copy_study
     from tracking.mlflow_tracker import MlflowTracker
 
@@ -83,7 +83,7 @@ def _copying(store: "Store", handle: "StudyHandle", old: str | None, new: str) -
 
 
 def _tell(store: "Store", handle: "StudyHandle", tracking: str | None) -> None:
-    from search import budget
+    from search.slots import budget
 
     counts = budget.counts(store, handle.study_id)
     where = f"--storage {store.address}" + (f" --tracking {looking.shown(tracking)}" if tracking else "")

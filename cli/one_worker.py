@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cli import logs
 
 if TYPE_CHECKING:
-    from search.given import Given
-    from search.home import Home
-    from search.worker import Worker
+    from search.records.home import Home
+    from search.spec.given import Given
+    from search.worker.worker import Worker
 
 SUPERVISED = "OMAD_SUPERVISED_BY"
 """Process id of the supervisor: a worker whose supervisor is gone leaves in order."""
@@ -42,10 +42,10 @@ def work(
     import torch
 
     from cli.joining import join
-    from search import pulse
-    from search.desk import Place
-    from search.storage import open_storage
-    from search.worker import Worker
+    from search.storage.store import open_storage
+    from search.worker import pulse
+    from search.worker.desk import Place
+    from search.worker.worker import Worker
     from tracking.mlflow_tracker import MlflowTracker
 
     logs.configure_worker()

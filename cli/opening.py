@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from search import budget, catalog
-from search.given import Given, refuse_differences
-from search.overview import parent_info
-from search.spec import StudySpec
-from search.steering import refuse_moved
-from search.storage import Store
-from search.study import StudyHandle, create_study
+from search.records.overview import parent_info
+from search.slots import budget
+from search.slots.steering import refuse_moved
+from search.slots.study import StudyHandle, create_study
+from search.spec import catalog
+from search.spec.given import Given, refuse_differences
+from search.spec.spec import StudySpec
+from search.storage.store import Store
 from tracking.tracker import Tracker
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import words
-from search.view import ReportView, Returns, StudyView, TrialView
+from search.slots.view import ReportView, Returns, StudyView, TrialView
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from cli.options import (
 if TYPE_CHECKING:
     from cli.opening import Opened
     from cli.watching import Watch
-    from search.storage import Store
-    from search.view import StudyView
+    from search.slots.view import StudyView
+    from search.storage.store import Store
     from tracking.tracker import Tracker
 
 
@@ -51,7 +51,7 @@ def run(
     """Search: train trials until the budget is used, then report. The same command again continues."""
     from cli.devices import plan
     from cli.opening import build, open_for_running
-    from search.storage import open_storage
+    from search.storage.store import open_storage
     from tracking.mlflow_tracker import MlflowTracker
 
     numbers = {"trials": trials, "seeds": seeds, "seed": study_seed}
@@ -71,9 +71,9 @@ def run(
 def _task_of(study: str | None, storage: str) -> str:
     """The task of a study that exists: continuing it needs no more than its name."""
     from omad_core.errors import ConfigError
-    from search.spec import StudySpec
-    from search.storage import open_storage
-    from search.study import open_study
+    from search.slots.study import open_study
+    from search.spec.spec import StudySpec
+    from search.storage.store import open_storage
 
     if study is None:
         raise ConfigError("which task? Write --task hopper; `omad-search tasks` lists them all")
@@ -93,8 +93,8 @@ def _work(
     """Run workers until nothing is left to do; then the report. Returns the exit code."""
     from cli.team import tell_failures
     from cli.watching import Watch, supervisor
-    from search import budget
-    from search.home import open_home
+    from search.records.home import open_home
+    from search.slots import budget
 
     handle = opened.handle
     _announce(opened)
@@ -122,7 +122,8 @@ def _announce(opened: "Opened") -> None:
 
 def _conclude(store: "Store", tracker: "Tracker", opened: "Opened", view: "StudyView | None") -> int:
     from cli.report import Report
-    from search import results, status
+    from search.records import results
+    from search.slots import status
 
     seen = view or status.read(store, opened.handle, "")
     if view is None:

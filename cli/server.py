@@ -37,7 +37,7 @@ def server(
 ) -> None:
     """Start an MLflow tracking server for studies on several machines; Ctrl-C ends it."""
     from cli import ui
-    from search.tracking_database import prepare
+    from search.storage.tracking_database import prepare
     from tracking.errors import TrackingUnavailable
 
     database = prepare(storage, artifacts)

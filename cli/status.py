@@ -39,7 +39,7 @@ def _watch(study: str | None, storage: str, tracking: str | None) -> None:
     from rich.live import Live
 
     from cli.live import LiveView
-    from search import status as reading
+    from search.slots import status as reading
 
     with looking.found(storage, study) as (store, handle):
         seen = reading.read(store, handle, looking.shown(tracking))

@@ -11,7 +11,7 @@ from cli.options import DEFAULT_STORAGE, Storage, StudyName
 
 def pause(study: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Have all workers write checkpoints, hand their trials back and wait."""
-    from search import steering
+    from search.slots import steering
 
     with looking.found(storage, study) as (store, handle):
         steering.want(store, handle, "paused")
@@ -20,7 +20,7 @@ def pause(study: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
 
 def resume(study: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Let the workers of a paused study go on."""
-    from search import budget, steering
+    from search.slots import budget, steering
 
     with looking.found(storage, study) as (store, handle):
         steering.want(store, handle, "running")
@@ -31,7 +31,7 @@ def resume(study: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
 
 def stop(study: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
     """Have all workers write checkpoints, hand their trials back and leave."""
-    from search import steering
+    from search.slots import steering
 
     with looking.found(storage, study) as (store, handle):
         steering.want(store, handle, "stopping")
@@ -46,7 +46,7 @@ def extend(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Give a study a larger budget, while it runs or after it has ended."""
-    from search import steering
+    from search.slots import steering
 
     with looking.found(storage, study) as (store, handle):
         added, total = steering.extend(store, handle, trials)
@@ -64,7 +64,7 @@ def retry(
 ) -> None:
     """Give failed trials another try: new trials with the same parameters in their places of the budget."""
     from omad_core.errors import ConfigError
-    from search import steering
+    from search.slots import steering
 
     if failed == bool(trial):
         raise ConfigError("which trials? Write --failed for all that failed, or --trial N")

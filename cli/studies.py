@@ -11,14 +11,14 @@ from cli.console import out, say
 from cli.options import DEFAULT_STORAGE, Json, Storage
 
 if TYPE_CHECKING:
-    from search.view import StudyView
+    from search.slots.view import StudyView
 
 
 def studies(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """List the studies of a storage with what has become of them."""
-    from search import status
-    from search.storage import open_storage
-    from search.study import list_studies
+    from search.slots import status
+    from search.slots.study import list_studies
+    from search.storage.store import open_storage
 
     with open_storage(storage) as store:
         seen = [(handle.created_at, status.read(store, handle)) for handle in list_studies(store)]

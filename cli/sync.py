@@ -10,11 +10,11 @@ from cli.options import DEFAULT_STORAGE, Storage, StudyIfAny, Tracking
 
 def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking: Tracking = None) -> None:
     """Send what workers left on this machine to MLflow, and correct the status of runs whose worker is gone."""
-    from search import budget
-    from search.desk import Place
-    from search.home import open_home
-    from search.syncing import sync_runs
-    from search.worker import Worker
+    from search.records.home import open_home
+    from search.records.syncing import sync_runs
+    from search.slots import budget
+    from search.worker.desk import Place
+    from search.worker.worker import Worker
     from tracking.mlflow_tracker import MlflowTracker
 
     tracker, home = MlflowTracker(tracking), open_home()

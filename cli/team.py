@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cli.console import err, say
-from search.supervise import Supervisor
+from search.worker.supervise import Supervisor
 
 LOOK_SECONDS = 0.2
 LEAVE_SECONDS = 5.0

@@ -58,7 +58,7 @@ def _config(
 ) -> "TrainConfig":
     from cli.wishes import given
     from omad_core import settings
-    from search import catalog
+    from search.spec import catalog
 
     spec = catalog.build(catalog.find(task), given(task, profile, {}, env_steps, pairs), has_gpu=has_gpu)
     return settings.replace(spec.config, {"seed": seed})

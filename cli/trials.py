@@ -8,7 +8,7 @@ from cli.console import out
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny
 
 if TYPE_CHECKING:
-    from search.view import StudyView, TrialView
+    from search.slots.view import StudyView, TrialView
 
 
 def trials(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:

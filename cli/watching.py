@@ -15,13 +15,13 @@ from cli.devices import Plan
 from cli.lines import Lines
 from cli.live import LiveView
 from cli.one_worker import SUPERVISED
-from search import status
 from search.errors import StorageUnavailable
-from search.home import Home
-from search.storage import Store
-from search.study import StudyHandle
-from search.supervise import Child, Supervisor
-from search.view import StudyView
+from search.records.home import Home
+from search.slots import status
+from search.slots.study import StudyHandle
+from search.slots.view import StudyView
+from search.storage.store import Store
+from search.worker.supervise import Child, Supervisor
 
 LOOK_SECONDS = 0.5
 GRACE_SECONDS = 30.0

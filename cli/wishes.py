@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from search.given import Given
+    from search.spec.given import Given
 
 
 def given(
@@ -16,7 +16,7 @@ def given(
 ) -> "Given":
     """What a person asked for explicitly. Raises ConfigError."""
     from omad_core.errors import ConfigError
-    from search.given import Given, parse_settings
+    from search.spec.given import Given, parse_settings
 
     train = parse_settings(list(pairs))
     if env_steps is not None:

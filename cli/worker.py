@@ -22,8 +22,8 @@ from cli.options import (
 
 if TYPE_CHECKING:
     from cli.one_worker import Manner
-    from search.given import Given
-    from search.home import Home
+    from search.records.home import Home
+    from search.spec.given import Given
 
 GRACE_SECONDS, PATIENCE_SECONDS = 30.0, 600.0
 MOST_SECONDS = 1e6
@@ -84,7 +84,7 @@ def worker(
     """
     from cli.one_worker import Manner, work
     from omad_core.errors import ConfigError
-    from search.home import open_home
+    from search.records.home import open_home
 
     given = wishes.given(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
     place = open_home(str(home) if home else None)
@@ -111,8 +111,8 @@ def _team(
     from cli.joining import join
     from cli.team import lead
     from cli.watching import supervisor
-    from search import budget
-    from search.storage import open_storage
+    from search.slots import budget
+    from search.storage.store import open_storage
     from tracking.mlflow_tracker import MlflowTracker
 
     MlflowTracker(tracking).check()

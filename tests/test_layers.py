@@ -28,6 +28,13 @@ def imports(tree: ast.AST) -> set[str]:
     return names
 
 
+def modules(tree: ast.AST) -> set[str]:
+    """Full names of everything a module imports, at any depth."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    return {*plain, *(f"{node.module}.{alias.name}" for node in nodes for alias in node.names)}
+
+
 def files(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
@@ -36,6 +43,29 @@ def files(room: str) -> list[Path]:
 def test_rooms_import_downwards_only(room):
     found = {f.name: sorted(imports(ast.parse(f.read_text())) & FORBIDDEN[room]) for f in files(room)}
     assert not {name: bad for name, bad in found.items() if bad}
+
+
+GROUPS = ("spec", "storage", "slots", "records", "worker", "bench")
+"""Of the search, each of which may use those before it; `bench` is used by none."""
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_groups_of_the_search_import_downwards_only(group):
+    above = {f"search.{name}" for name in GROUPS[GROUPS.index(group) + 1 :]}
+    found = {
+        f.name: sorted(
+            bad for bad in modules(ast.parse(f.read_text())) if ".".join(bad.split(".")[:2]) in above
+        )
+        for f in files(f"search/{group}")
+    }
+    assert found
+    assert not {name: bad for name, bad in found.items() if bad}
+
+
+def test_every_group_of_the_search_is_known():
+    assert {
+        folder.name for folder in (ROOT / "search").iterdir() if (folder / "__init__.py").exists()
+    } == set(GROUPS)
 
 
 def test_tracking_imports_no_torch_at_module_level():

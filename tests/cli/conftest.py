@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from search.view import StudyView, TrialState, TrialView
+from search.slots.view import StudyView, TrialState, TrialView
 
 Show = Callable[..., str]
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from cli.main import main
-from search import binding, catalog, endings, slots
-from search.claim import claim
-from search.given import Given
-from search.samplers import build_sampler
-from search.spec import StudySpec
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, optuna_study
+from search.slots import binding, endings, slots
+from search.slots.claim import claim
+from search.slots.study import StudyHandle, create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.samplers import build_sampler
+from search.spec.spec import StudySpec
+from search.storage.store import Store, open_storage
 
 Run = Callable[..., str]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cli.lines import Lines, parameters
-from search.view import StudyView
+from search.slots.view import StudyView
 
 
 def with_trial(study: StudyView, number: int, **changes: Any) -> StudyView:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from cli.live import LiveView, shown
-from search.view import StudyView, TrialView
+from search.slots.view import StudyView, TrialView
 
 Show = Callable[..., str]
 

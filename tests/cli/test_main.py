@@ -116,7 +116,7 @@ def test_the_unexpected_is_a_sentence_and_with_debug_a_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("the roof is on fire\nand so on")
 
-    monkeypatch.setattr("search.catalog.find", broken)
+    monkeypatch.setattr("search.spec.catalog.find", broken)
     code, text = said(capsys, "run", "--task", "hopper")
     assert (code, text) == (
         1,
@@ -134,7 +134,7 @@ def test_passwords_in_foreign_errors_are_hidden(
     def broken(*_: object) -> None:
         raise RuntimeError("no route to postgresql://me:secret@host/x")
 
-    monkeypatch.setattr("search.catalog.find", broken)
+    monkeypatch.setattr("search.spec.catalog.find", broken)
     code, text = said(capsys, "run", "--task", "hopper")
     assert code == 1
     assert "postgresql://me:***@host/x" in text

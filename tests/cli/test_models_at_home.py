@@ -20,16 +20,17 @@ from cli.main import main
 from omad_core.folder import digest, to_json
 from omad_core.policy import Policy
 from omad_core.population import Population
-from search import binding, catalog, endings, slots
-from search.claim import claim
-from search.given import Given
-from search.ledger import Ledger
-from search.publishing import Result, publish
-from search.recording import Rooms
-from search.samplers import build_sampler
-from search.spec import StudySpec
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, list_studies, optuna_study
+from search.records.publishing import Result, publish
+from search.records.recording import Rooms
+from search.slots import binding, endings, slots
+from search.slots.claim import claim
+from search.slots.ledger import Ledger
+from search.slots.study import StudyHandle, create_study, list_studies, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.samplers import build_sampler
+from search.spec.spec import StudySpec
+from search.storage.store import Store, open_storage
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.sender import Sender
 from tracking.spool import Spool

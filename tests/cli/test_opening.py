@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cli.opening import build, open_for_running
-from search.given import Given
-from search.storage import open_storage
+from search.spec.given import Given
+from search.storage.store import open_storage
 from tracking.null import NullTracker
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from cli.report import Report
-from search.view import ReportView, Returns, StudyView
+from search.slots.view import ReportView, Returns, StudyView
 
 COMMANDS = [
     ("omad-search ui", "look at it"),

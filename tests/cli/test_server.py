@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy
 
 from cli.server import _names
-from search.tracking_database import prepare
-from search.urls import parse
+from search.storage.tracking_database import prepare
+from search.storage.urls import parse
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.tracker import RunInfo
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from search import binding, budget, catalog, endings
-from search.claim import claim, wanted
-from search.given import Given
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, optuna_study
+from search.slots import binding, budget, endings
+from search.slots.claim import claim, wanted
+from search.slots.study import StudyHandle, create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import Store, open_storage
 
 Run = Callable[..., str]
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from cli.team import lead
-from search import budget, catalog, supervise
-from search.given import Given
-from search.storage import open_storage
-from search.study import create_study
-from search.supervise import Child, Supervisor
+from search.slots import budget
+from search.slots.study import create_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import open_storage
+from search.worker import supervise
+from search.worker.supervise import Child, Supervisor
 
 ROOT = Path(__file__).parents[2]
 

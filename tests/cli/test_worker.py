@@ -7,11 +7,11 @@ import pytest
 
 from cli import team
 from cli.main import main
-from search import catalog
-from search.given import Given
-from search.storage import open_storage
-from search.study import create_study
-from search.supervise import Supervisor
+from search.slots.study import create_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import open_storage
+from search.worker.supervise import Supervisor
 
 Run = Callable[..., str]
 

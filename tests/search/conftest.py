@@ -28,16 +28,17 @@ from optuna.trial import FixedTrial
 from omad_core import settings
 from omad_core.events import Evaluated, Finished
 from omad_core.population import Population
-from search import budget, catalog
-from search.desk import Place as WorkPlace
-from search.given import Given
-from search.home import Home
-from search.lease import SlotRow
-from search.overview import parent_info
-from search.spec import StudySpec
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study
-from search.worker import Worker
+from search.records.home import Home
+from search.records.overview import parent_info
+from search.slots import budget
+from search.slots.lease import SlotRow
+from search.slots.study import StudyHandle, create_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.spec import StudySpec
+from search.storage.store import Store, open_storage
+from search.worker.desk import Place as WorkPlace
+from search.worker.worker import Worker
 from tracking.mlflow_tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]

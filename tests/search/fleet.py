@@ -10,10 +10,10 @@ import traceback
 
 import optuna
 
-from search import binding, budget, endings, slots
-from search.claim import claim
-from search.storage import open_storage
-from search.study import create_study, optuna_study
+from search.slots import binding, budget, endings, slots
+from search.slots.claim import claim
+from search.slots.study import create_study, optuna_study
+from search.storage.store import open_storage
 
 
 def work(url: str, trials: int, owner: str, seconds: float) -> list[int]:

@@ -19,15 +19,15 @@ import sqlalchemy
 import torch
 from sqlalchemy import event
 
-from search import catalog
-from search.desk import Place
-from search.given import Given
-from search.home import Home
-from search.overview import parent_info
-from search.spec import StudySpec
-from search.storage import open_storage
-from search.study import create_study
-from search.worker import Worker
+from search.records.home import Home
+from search.records.overview import parent_info
+from search.slots.study import create_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.spec import StudySpec
+from search.storage.store import open_storage
+from search.worker.desk import Place
+from search.worker.worker import Worker
 from tracking.mlflow_tracker import MlflowTracker
 
 ENDED = 9

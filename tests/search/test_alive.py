@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from search import alive, budget, slots
-from search.claim import claim
-from search.storage import open_storage
-from search.study import create_study
+from search.slots import alive, budget, slots
+from search.slots.claim import claim
+from search.slots.study import create_study
+from search.storage.store import open_storage
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def study(tmp_path):
 
 
 def dead_identity():
-    code = "from search.alive import identity; import json; print(json.dumps(identity()))"
+    code = "from search.slots.alive import identity; import json; print(json.dumps(identity()))"
     import json
 
     return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)

@@ -9,9 +9,9 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from search import budget
-from search.storage import open_storage
-from search.study import open_study
+from search.slots import budget
+from search.slots.study import open_study
+from search.storage.store import open_storage
 from tracking.mlflow_tracker import MlflowTracker
 
 LIVES = Path(__file__).with_name("lives.py")

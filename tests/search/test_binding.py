@@ -6,13 +6,13 @@ import optuna
 import pytest
 from optuna.trial import Trial, TrialState, create_trial
 
-from search import binding, budget, endings, slots
-from search.claim import claim
 from search.errors import LeaseLost, TrialEnded
-from search.keys import RETRY_OF, SLOT, TOKEN
-from search.lease import Lease
-from search.storage import Store
-from search.study import StudyHandle, create_study, optuna_study, outsiders
+from search.slots import binding, budget, endings, slots
+from search.slots.claim import claim
+from search.slots.keys import RETRY_OF, SLOT, TOKEN
+from search.slots.lease import Lease
+from search.slots.study import StudyHandle, create_study, optuna_study, outsiders
+from search.storage.store import Store
 
 NAMES = (f"binding-{n}" for n in itertools.count())
 

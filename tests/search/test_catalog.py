@@ -7,9 +7,9 @@ import pytest
 
 from omad_core.errors import ConfigError, OmadError, TaskError
 from omad_core.settings import get
-from search import catalog
-from search.given import Given
-from search.spec import StudySpec
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.spec import StudySpec
 
 SMALL = """
 task = "hopper"

@@ -23,13 +23,14 @@ from optuna.trial import FixedTrial, TrialState
 from omad_core import settings
 from omad_core.events import Evaluated, Finished
 from omad_core.population import Population
-from search import budget, catalog
-from search.given import Given
-from search.overview import parent_info
-from search.patience import patiently
-from search.spec import StudySpec
-from search.storage import open_storage
-from search.study import create_study, optuna_study
+from search.records.overview import parent_info
+from search.slots import budget
+from search.slots.study import create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.spec import StudySpec
+from search.storage.patience import patiently
+from search.storage.store import open_storage
 from tracking.mlflow_tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]

@@ -12,11 +12,11 @@ import sqlalchemy
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from search import binding, budget, endings, slots
-from search.claim import claim, claim_unpublished
-from search.lease import CheckpointRef
-from search.storage import Store, open_storage
-from search.study import create_study, open_study, optuna_study
+from search.slots import binding, budget, endings, slots
+from search.slots.claim import claim, claim_unpublished
+from search.slots.lease import CheckpointRef
+from search.slots.study import create_study, open_study, optuna_study
+from search.storage.store import Store, open_storage
 
 SLOTS = 2
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from search.desk import Place
-from search.home import Home
-from search.lease import CheckpointRef
-from search.storage import open_storage
-from search.study import optuna_study
-from search.worker import Worker
+from search.records.home import Home
+from search.slots.lease import CheckpointRef
+from search.slots.study import optuna_study
+from search.storage.store import open_storage
+from search.worker.desk import Place
+from search.worker.worker import Worker
 from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.

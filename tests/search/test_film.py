@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import picturing
 from search.errors import CannotDraw
-from search.film import film
-from search.view import StudyView, TrialView
+from search.records import picturing
+from search.records.film import film
+from search.slots.view import StudyView, TrialView
 from tracking.null import NullTracker
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from search import budget
-from search.storage import open_storage
-from search.study import open_study, optuna_study
+from search.slots import budget
+from search.slots.study import open_study, optuna_study
+from search.storage.store import open_storage
 
 FLEET = Path(__file__).with_name("fleet.py")
 ROOT = FLEET.parents[2]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from search import pulse
-from search.pulse import Listener, Pulse
-from search.supervise import Child, Supervisor
+from search.worker import pulse
+from search.worker.pulse import Listener, Pulse
+from search.worker.supervise import Child, Supervisor
 
 SLOW = Path(__file__).with_name("slow_trainer.py")
 LEASE_SECONDS = 2.0

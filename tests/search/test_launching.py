@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from search import launching
-from search.launching import Job
+from search.worker import launching
+from search.worker.launching import Job
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ def check(folder: Path) -> None:
 def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
     code = (
-        "import sys, json; from search.launching import Job, slurm; from pathlib import Path\n"
+        "import sys, json; from search.worker.launching import Job, slurm; from pathlib import Path\n"
         f"job = Job('hopper', 2, {dict(marker.environment)!r}, grace_seconds=7)\n"
         f"jobs = slurm(job, Path({str(tmp_path)!r}, 'logs'),"
         " cluster='local', timeout_min=5)\n"
@@ -65,7 +65,7 @@ def test_a_preempted_worker_is_queued_again_as_it_is(marker: Job) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'omad-search[ray]'")
 def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path) -> None:
     code = (
-        "import ray; from search.launching import Job, ray as start\n"
+        "import ray; from search.worker.launching import Job, ray as start\n"
         "ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
         f"started = start(Job('hopper', 2, {dict(marker.environment)!r}, grace_seconds=7))\n"
         "assert ray.get([answer for _, answer in started]) == [0, 0]\n"

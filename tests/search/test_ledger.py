@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from search import budget, slots
-from search.claim import claim
-from search.lease import CheckpointRef, Lease
-from search.ledger import Hold, Ledger
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study
+from search.slots import budget, slots
+from search.slots.claim import claim
+from search.slots.lease import CheckpointRef, Lease
+from search.slots.ledger import Hold, Ledger
+from search.slots.study import StudyHandle, create_study
+from search.storage.store import Store, open_storage
 
 SECONDS = 1.5
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from omad_core.policy import Policy
-from search import catalog
-from search.carrying import carry
-from search.given import Given
-from search.model_card import Facts, lone_request, model_card, request
-from search.publishing import Result, model_files
-from search.view import Returns
+from search.records.carrying import carry
+from search.records.model_card import Facts, lone_request, model_card, request
+from search.records.publishing import Result, model_files
+from search.slots.view import Returns
+from search.spec import catalog
+from search.spec.given import Given
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.spool import Spool
 from tracking.tracker import RunInfo

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from search import binding, budget, endings, moving, slots
-from search.claim import claim, wanted
 from search.errors import SpecConflict
-from search.lease import CheckpointRef
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, open_study, optuna_study
+from search.records import moving
+from search.slots import binding, budget, endings, slots
+from search.slots.claim import claim, wanted
+from search.slots.lease import CheckpointRef
+from search.slots.study import StudyHandle, create_study, open_study, optuna_study
+from search.storage.store import Store, open_storage
 
 
 def half_done(store: Store) -> StudyHandle:

@@ -12,10 +12,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from cli.main import main
-from search import budget, moving
-from search.claim import claim, wanted
-from search.storage import open_storage
-from search.study import open_study, optuna_study
+from search.records import moving
+from search.slots import budget
+from search.slots.claim import claim, wanted
+from search.slots.study import open_study, optuna_study
+from search.storage.store import open_storage
 from tracking import mlflow_copy_models
 from tracking.mlflow_tracker import MlflowTracker
 

@@ -20,11 +20,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
-from search import budget, catalog, endings
-from search.given import Given
-from search.overview import BEST, parent_info
-from search.storage import open_storage
-from search.study import create_study, optuna_study
+from search.records.overview import BEST, parent_info
+from search.slots import budget, endings
+from search.slots.study import create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import open_storage
 from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.

@@ -6,12 +6,14 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from search import binding, catalog, endings, overview
-from search.claim import claim
-from search.given import Given
-from search.overview import Ending
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, optuna_study
+from search.records import overview
+from search.records.overview import Ending
+from search.slots import binding, endings
+from search.slots.claim import claim
+from search.slots.study import StudyHandle, create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import Store, open_storage
 from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.

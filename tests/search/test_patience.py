@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from search import patience
 from search.errors import StorageRefused, StorageUnavailable
-from search.patience import patiently
+from search.storage import patience
+from search.storage.patience import patiently
 
 
 @pytest.fixture

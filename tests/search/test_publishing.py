@@ -6,15 +6,16 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search import binding, catalog, endings, slots
-from search.claim import claim
-from search.given import Given
-from search.lease import Lease
-from search.ledger import Ledger
-from search.publishing import Result, publish
-from search.recording import Rooms
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, optuna_study
+from search.records.publishing import Result, publish
+from search.records.recording import Rooms
+from search.slots import binding, endings, slots
+from search.slots.claim import claim
+from search.slots.lease import Lease
+from search.slots.ledger import Ledger
+from search.slots.study import StudyHandle, create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import Store, open_storage
 from tracking.null import NullTracker
 from tracking.sender import Sender
 from tracking.spool import Spool

@@ -3,9 +3,9 @@
 import optuna
 
 from omad_core import settings
-from search import catalog
-from search.given import Given
-from search.samplers import build_sampler
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.samplers import build_sampler
 
 
 def test_at_least_two_values_of_every_tuned_setting_reach_the_trainer():

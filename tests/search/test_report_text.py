@@ -1,7 +1,7 @@
 """The readable report."""
 
-from search.report_text import markdown
-from search.view import ReportView, Returns, StudyView, TrialView
+from search.records.report_text import markdown
+from search.slots.view import ReportView, Returns, StudyView, TrialView
 
 
 def test_the_report_compares_best_defaults_and_random_play() -> None:

@@ -15,12 +15,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from search import catalog, status
-from search.given import Given
-from search.history import all_trials
-from search.many import clear, fill
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, delete_study, optuna_study
+from search.bench.many import clear, fill
+from search.slots import status
+from search.slots.history import all_trials
+from search.slots.study import StudyHandle, create_study, delete_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import Store, open_storage
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from search import budget, slots
-from search.claim import claim, claim_unpublished
 from search.errors import LeaseLost, StudyNotFound, TrialTaken
-from search.lease import CheckpointRef, Lease, SlotRow
-from search.storage import Store
-from search.study import StudyHandle, create_study
+from search.slots import budget, slots
+from search.slots.claim import claim, claim_unpublished
+from search.slots.lease import CheckpointRef, Lease, SlotRow
+from search.slots.study import StudyHandle, create_study
+from search.storage.store import Store
 
 
 def ref(step: int, uri: str | None = None, home: str = "a:/home") -> CheckpointRef:

@@ -11,8 +11,8 @@ from optuna.trial import BaseTrial, FixedTrial
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from omad_core.settings import get, replace
-from search.dimension_tables import parse, to_table
-from search.space import Space
+from search.spec.dimension_tables import parse, to_table
+from search.spec.space import Space
 
 ENTROPY = [
     ("entropy.mode", {"choices": ["learned", "fixed"]}),

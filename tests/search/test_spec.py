@@ -9,10 +9,10 @@ import pytest
 from optuna.trial import FixedTrial
 
 from omad_core.errors import ConfigError
-from search import catalog
-from search.components import Component
-from search.given import Given, differences, parse_settings
-from search.spec import StudySpec
+from search.spec import catalog
+from search.spec.components import Component
+from search.spec.given import Given, differences, parse_settings
+from search.spec.spec import StudySpec
 
 
 @pytest.fixture(scope="module")

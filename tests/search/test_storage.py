@@ -11,11 +11,11 @@ import optuna
 import pytest
 import sqlalchemy
 
-from search.dbclock import now
 from search.errors import SearchError, StorageRefused, StorageUnavailable
-from search.storage import Store, open_storage
-from search.tables import SCHEMA_VERSION, Schema
-from search.urls import redacted_url
+from search.storage.dbclock import now
+from search.storage.store import Store, open_storage
+from search.storage.tables import SCHEMA_VERSION, Schema
+from search.storage.urls import redacted_url
 
 
 def test_a_created_storage_is_opened_again_and_is_a_plain_optuna_storage(url: str) -> None:
@@ -218,7 +218,7 @@ def test_creation_that_was_interrupted_is_completed_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("search.storage.Base.metadata.create_all", interrupted)
+        patch.setattr("search.storage.store.Base.metadata.create_all", interrupted)
         with pytest.raises(KeyboardInterrupt):
             open_storage(url, create=True)
     with pytest.raises(SearchError, match="holds no study"):

@@ -7,10 +7,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search import budget
 from search.errors import SpecConflict, StudyNotFound
-from search.storage import Store
-from search.study import StudyHandle, create_study, list_studies, open_study, optuna_study, outsiders
+from search.slots import budget
+from search.slots.study import StudyHandle, create_study, list_studies, open_study, optuna_study, outsiders
+from search.storage.store import Store
 
 NAMES = (f"study-{n}" for n in itertools.count())
 START = [{"lr": 3e-4, "mode": "learned"}, {"lr": 1e-3}]
@@ -69,7 +69,7 @@ def test_creation_that_was_interrupted_is_completed_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("search.study._write_rows", interrupted)
+        patch.setattr("search.slots.study._write_rows", interrupted)
         with pytest.raises(KeyboardInterrupt):
             create_study(store, name, trials=3, spec="{}", enqueue=START)
     with pytest.raises(StudyNotFound):

@@ -8,14 +8,15 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from search import binding, catalog, endings, slots
-from search.claim import claim
-from search.given import Given
-from search.home import Home
-from search.lease import CheckpointRef, Lease
-from search.storage import Store, open_storage
-from search.study import StudyHandle, create_study, optuna_study
-from search.syncing import Synced, sync_runs
+from search.records.home import Home
+from search.records.syncing import Synced, sync_runs
+from search.slots import binding, endings, slots
+from search.slots.claim import claim
+from search.slots.lease import CheckpointRef, Lease
+from search.slots.study import StudyHandle, create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import Store, open_storage
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.point import Row
 from tracking.spool import Spool

@@ -9,7 +9,7 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from search.study import optuna_study
+from search.slots.study import optuna_study
 from tracking.mlflow_tracker import MlflowTracker
 
 

@@ -6,7 +6,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from search.study import optuna_study
+from search.slots.study import optuna_study
 from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.

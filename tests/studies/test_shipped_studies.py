@@ -3,9 +3,9 @@
 import pytest
 
 from omad_core.tasks import TASKS
-from search import catalog
-from search.given import Given
-from search.spec import StudySpec
+from search.spec import catalog
+from search.spec.given import Given
+from search.spec.spec import StudySpec
 
 
 def build(task: str, profile: str) -> StudySpec:

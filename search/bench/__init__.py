@@ -1,0 +1,1 @@
+"""What the storage bears, measured: crowds of workers, studies of many trials."""

@@ -1,0 +1,164 @@
+"""Claiming: how a worker gets a slot, exactly one worker each slot."""
+
+import random
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, update
+
+from search.slots.lease import COLUMNS, LEASE_SECONDS, MAX_ATTEMPTS, Lease, Wanted, lease_of
+from search.storage.dbclock import now
+from search.storage.store import Store
+from search.storage.tables import Control, Slot
+
+T = TypeVar("T")
+
+CANDIDATES = 64
+
+RAN_OUT = and_(Slot.state == "leased", Slot.expires_at <= now())
+BEGUN = or_(RAN_OUT, and_(Slot.state == "open", Slot.trial_id.is_not(None)))
+"""Slots whose worker is gone, half-trained or not yet bound: they come first."""
+FRESH = and_(Slot.state == "open", Slot.trial_id.is_(None))
+UNPUBLISHED = and_(
+    Slot.state.in_(("done", "failed")),
+    Slot.published == false(),
+    or_(Slot.expires_at.is_(None), Slot.expires_at <= now()),
+)
+
+
+def claim(
+    store: Store,
+    study_id: int,
+    owner: str,
+    seconds: float = LEASE_SECONDS,
+    max_attempts: int = MAX_ATTEMPTS,
+    skip: Collection[int] = (),
+) -> Lease | None:
+    """Lease a slot to train, begun ones first; None where there is none now or the study is not running.
+
+    `skip`: numbers of slots that this worker cannot go on with. A slot that has been claimed `max_attempts`
+    times without getting further is failed on the way, with what is known.
+    """
+    while found := _to_train(store, study_id, skip):
+        condition, candidates = found
+        for row in first_then_random(candidates):
+            if row.attempt >= max_attempts:
+                _give_up(store, row, condition)
+            elif lease := _take(store, row, condition, owner, seconds):
+                return lease
+    return None
+
+
+def claim_unpublished(
+    store: Store,
+    study_id: int,
+    owner: str,
+    seconds: float = LEASE_SECONDS,
+    max_attempts: int = MAX_ATTEMPTS,
+    skip: Collection[int] = (),
+) -> Lease | None:
+    """Lease a finished slot whose run, model or checkpoints still need work and whose finisher is gone.
+
+    Slots that `max_attempts` workers gave up on stay unpublished and are shown as such.
+    """
+    condition = and_(UNPUBLISHED, Slot.attempt < max_attempts)
+    while candidates := _read_candidates(store, study_id, condition, skip):
+        for row in first_then_random(candidates):
+            if lease := _take(store, row, condition, owner, seconds):
+                return lease
+    return None
+
+
+def wanted(store: Store, study_id: int) -> Wanted:
+    """What is wanted of the study's workers: running, paused or stopping."""
+    with store.read() as connection:
+        return read_wanted(connection, study_id)
+
+
+def read_wanted(connection: Connection, study_id: int) -> Wanted:
+    """The same within a transaction; a study that is gone wants its workers to stop."""
+    answer = connection.scalar(select(Control.wanted).where(Control.study_id == study_id))
+    return cast(Wanted, answer or "stopping")
+
+
+def _to_train(
+    store: Store, study_id: int, skip: Collection[int]
+) -> tuple[ColumnElement[bool], Sequence[Any]] | None:
+    """Candidates to train and the condition they fulfil, in one transaction; begun ones first."""
+    with store.read() as connection:
+        if read_wanted(connection, study_id) == "running":
+            for condition in (BEGUN, FRESH):
+                if candidates := _candidates(connection, study_id, condition, skip):
+                    return condition, candidates
+    return None
+
+
+def _read_candidates(
+    store: Store, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
+) -> Sequence[Any]:
+    with store.read() as connection:
+        return _candidates(connection, study_id, condition, skip)
+
+
+def _candidates(
+    connection: Connection, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
+) -> Sequence[Any]:
+    query = (
+        select(*COLUMNS)
+        .where(Slot.study_id == study_id, condition, Slot.number.not_in(skip))
+        .order_by(Slot.number)
+        .limit(CANDIDATES)
+    )
+    return connection.execute(query).all()
+
+
+def first_then_random(rows: Sequence[T]) -> Iterator[T]:
+    """The first, so that a lone worker takes them in order; then any, so that many do not form a herd."""
+    yield from rows[:1]
+    yield from random.sample(rows[1:], max(0, len(rows) - 1))
+
+
+def _take(store: Store, row: Any, condition: ColumnElement[bool], owner: str, seconds: float) -> Lease | None:
+    values = {
+        "token": row.token + 1,
+        "owner": owner,
+        "attempt": row.attempt + 1,
+        "expires_at": now() + seconds,
+    }
+    if row.state in ("open", "leased"):
+        values["state"] = "leased"
+    with store.write() as connection:
+        if not _change(connection, row, condition, values):
+            return None
+        query = select(*COLUMNS).where(Slot.study_id == row.study_id, Slot.number == row.number)
+        return lease_of(connection.execute(query).one())
+
+
+def _give_up(store: Store, row: Any, condition: ColumnElement[bool]) -> None:
+    """Fail a slot that nobody gets further with. Its trial is told by whoever repairs next."""
+    step = max([ref["step"] for ref in row.checkpoints] + [int(row.progress.get("step") or 0)])
+    reason = f"worker died {row.attempt} times at step {step:,}"
+    if row.reason:
+        reason += f"; last error: {row.reason}"
+    values = {
+        "token": row.token + 1,
+        "state": "failed",
+        "outcome": "failed",
+        "reason": reason,
+        "attempt": 0,
+        "expires_at": None,
+        # Without a trial and a run there is nothing to publish.
+        "published": row.trial_id is None and row.mlflow_run_id is None,
+    }
+    with store.write() as connection:
+        _change(connection, row, condition, values)
+
+
+def _change(connection: Connection, row: Any, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
+    """One conditional UPDATE; whether it was this worker that made the change."""
+    statement = (
+        update(Slot)
+        .where(Slot.study_id == row.study_id, Slot.number == row.number, Slot.token == row.token, condition)
+        .values(values)
+    )
+    return connection.execute(statement).rowcount == 1

@@ -1,0 +1,124 @@
+"""Status: a study as it stands in its storage, for whoever looks; nothing is changed."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from search.slots import budget
+from search.slots.history import all_trials
+from search.slots.keys import START
+from search.slots.lease import SlotRow
+from search.slots.score import mean
+from search.slots.study import StudyHandle, outsiders
+from search.slots.view import StudyView, TrialState, TrialView
+from search.spec.spec import StudySpec
+from search.storage.store import Store
+
+RUNNING_FOR = 0.0
+"""Seconds that a lease must still have for its trial to be shown as running."""
+
+
+def read(
+    store: Store,
+    handle: StudyHandle,
+    tracking: str = "",
+    began: float | None = None,
+    wanted: str | None = None,
+) -> StudyView:
+    """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time."""
+    spec = StudySpec.from_json(handle.spec)
+    slots = budget.rows(store, handle.study_id)
+    trials = {t._trial_id: t for t in all_trials(store, handle.study_id)}
+    views = [
+        _trial(spec, slot, trials.get(slot.trial_id if slot.trial_id is not None else -1)) for slot in slots
+    ]
+    default = next((t.number for t in trials.values() if t.user_attrs.get(START) == 0), None)
+    others = outsiders(store, handle, list(trials.values()))
+    elapsed = time.monotonic() - began if began is not None else _age(handle, views, list(trials.values()))
+    return StudyView(
+        name=handle.name,
+        task=spec.task,
+        profile=spec.profile,
+        storage=store.address,
+        tracking=tracking,
+        wanted=handle.wanted,
+        trials=views,
+        default_number=default,
+        elapsed_seconds=max(0.0, elapsed),
+        eta_seconds=_eta(spec, views),
+        external=len(others.external),
+        enqueued=len(others.waiting),
+        unpublished=[view.number for slot, view in zip(slots, views, strict=True) if _left(slot)],
+    )
+
+
+def _left(slot: SlotRow) -> bool:
+    """Whether a trial has its result, and what is to be sent of it lies on a machine where nobody is at it."""
+    return slot.outcome is not None and not slot.published and (slot.expires_in or 0.0) <= 0.0
+
+
+def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Sequence[FrozenTrial]) -> float:
+    """Seconds from the creation of a study until now, or until its last trial ended."""
+    ends = [t.datetime_complete.timestamp() for t in trials if t.datetime_complete is not None]
+    over = bool(ends) and all(view.ended for view in views)
+    return (max(ends) if over else time.time()) - handle.created_at
+
+
+def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialView:
+    progress: Mapping[str, Any] = slot.progress or {}
+    reported = [v for _, v in sorted(trial.intermediate_values.items())] if trial else []
+    saved = max([ref.step for ref in slot.checkpoints], default=0)
+    step = int(progress.get("step") or saved)  # a worker that has just taken it up has told nothing yet
+    if slot.outcome is None and not _lives(slot):
+        step = saved
+    if slot.outcome == "complete":
+        step = spec.config.env_steps
+    score = slot.value if slot.outcome == "complete" else _running_score(reported, spec.score_evaluations)
+    return TrialView(
+        number=trial.number if trial else slot.number,
+        state=_state(slot),
+        params=dict(trial.params) if trial else {},
+        step=step,
+        env_steps=spec.config.env_steps,
+        curve=reported,
+        curve_step=max(trial.intermediate_values, default=0) if trial else 0,
+        score=score,
+        steps_per_second=progress.get("env_steps_per_second"),
+        updates_per_second=progress.get("updates_per_second"),
+        worker=slot.owner or "",
+        attempt=slot.attempt,
+        run_id=slot.mlflow_run_id,
+        note=slot.reason or "",
+    )
+
+
+def _running_score(reported: Sequence[float], last: int) -> float | None:
+    return mean(reported[-last:]) if reported else None
+
+
+def _lives(slot: SlotRow) -> bool:
+    return slot.state == "leased" and (slot.expires_in or 0.0) > RUNNING_FOR
+
+
+def _state(slot: SlotRow) -> TrialState:
+    if slot.outcome is not None:
+        return slot.outcome
+    if _lives(slot):
+        return "running"
+    return "released" if slot.trial_id is not None or slot.state == "leased" else "waiting"
+
+
+def _eta(spec: StudySpec, trials: Sequence[TrialView]) -> float | None:
+    """Updates left by updates a second; random steps cost next to nothing."""
+    if all(trial.ended for trial in trials):
+        return 0.0
+    rates = [t.updates_per_second for t in trials if t.state == "running" and t.updates_per_second]
+    if not rates:
+        return None
+    random_steps = spec.config.random_steps
+    left = sum(t.env_steps - max(t.step, random_steps) for t in trials if not t.ended)
+    per_step = spec.config.updates_per_step
+    running = sum(t.state == "running" for t in trials)
+    return left * per_step / (mean(rates) * max(1, running))

@@ -1,0 +1,187 @@
+"""Studies: created with their spec and budget once, by whoever comes first; joined by all others."""
+
+import difflib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import optuna
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import delete, insert, select
+
+from search.errors import SpecConflict, StudyNotFound
+from search.slots import budget
+from search.slots.keys import SLOT, START, STUDY_UID
+from search.slots.lease import Wanted
+from search.storage.dbclock import now
+from search.storage.store import Store
+from search.storage.tables import Control, Slot
+
+
+@dataclass(frozen=True)
+class StudyHandle:
+    """A study of a storage, with the spec it was created with."""
+
+    name: str
+    study_id: int
+    uid: str
+    spec: str
+    """JSON text, as given to `create_study`."""
+    wanted: Wanted
+    """When it was read; `slots.renew` and `claim.wanted` tell the newest."""
+    created_at: float
+    """Seconds since 1970 on the database's clock."""
+
+
+@dataclass(frozen=True)
+class Outsiders:
+    """Trials of the Optuna study that no slot has."""
+
+    waiting: list[FrozenTrial]
+    """Enqueued, waiting for an open slot."""
+    external: list[FrozenTrial]
+    """Run by others: they inform the sampler and do not count."""
+
+
+def create_study(
+    store: Store, name: str, trials: int, spec: str, enqueue: Sequence[Mapping[str, Any]] = ()
+) -> StudyHandle:
+    """The study of this name: created with its spec, budget and first trials, or as it is already.
+
+    Callers compare the answer's `spec` with theirs. Raises SpecConflict for an Optuna study of that name
+    which does not maximise one value.
+    """
+    if handle := _find(store, name):
+        return handle
+    with store.creation_lock(), store.guard():
+        return _find(store, name) or _create(store, name, trials, spec, enqueue)
+
+
+def open_study(store: Store, name: str) -> StudyHandle:
+    """The study of this name. Raises StudyNotFound with the nearest name."""
+    if handle := _find(store, name):
+        return handle
+    names = [handle.name for handle in list_studies(store)]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(names) or 'none'}"
+    raise StudyNotFound(f"storage {store.address} has no study {name!r}; {hint}")
+
+
+def list_studies(store: Store) -> list[StudyHandle]:
+    """All studies of this storage, by age. Optuna studies that others made are not among them."""
+    with store.read() as connection:
+        rows = connection.execute(select(*Control.__table__.columns).order_by(Control.study_id)).all()
+    with store.guard():
+        uids = {s._study_id: s.user_attrs.get(STUDY_UID) for s in store.optuna.get_all_studies()}
+    return [_handle(row) for row in rows if uids.get(row.study_id) == row.uid]
+
+
+def optuna_study(
+    store: Store, handle: StudyHandle, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
+) -> optuna.Study:
+    """The Optuna study behind it; without a sampler and pruner, one for reading and for enqueueing."""
+    with store.guard():
+        return optuna.load_study(
+            study_name=handle.name,
+            storage=store.optuna,
+            sampler=sampler or RandomSampler(),
+            pruner=pruner or NopPruner(),
+        )
+
+
+def outsiders(store: Store, handle: StudyHandle, trials: Sequence[FrozenTrial] | None = None) -> Outsiders:
+    """Enqueued trials that wait for a slot, and those that others run; `trials` where all are known already."""
+    with store.read() as connection:
+        query = select(Slot.trial_id).where(Slot.study_id == handle.study_id, Slot.trial_id.is_not(None))
+        bound = set(connection.scalars(query))
+    if trials is None:
+        with store.guard():
+            trials = store.optuna.get_all_trials(handle.study_id, deepcopy=False)
+    free = [t for t in trials if t._trial_id not in bound]
+    waiting = [t for t in free if t.state is TrialState.WAITING]
+    external = [t for t in free if t.state is not TrialState.WAITING and SLOT not in t.user_attrs]
+    return Outsiders(waiting, external)
+
+
+def delete_study(store: Store, handle: StudyHandle) -> None:
+    """Delete a study with its trials. Its MLflow runs stay."""
+    with store.guard():
+        store.optuna.delete_study(handle.study_id)
+    with store.write() as connection:
+        connection.execute(delete(Slot).where(Slot.study_id == handle.study_id))
+        connection.execute(delete(Control).where(Control.study_id == handle.study_id))
+
+
+def _find(store: Store, name: str) -> StudyHandle | None:
+    with store.read() as connection:
+        rows = connection.execute(select(*Control.__table__.columns).where(Control.name == name)).all()
+    with store.guard():
+        for row in rows:
+            # A study that was deleted in Optuna leaves our rows behind, and its id may be used again.
+            if row.name == name and _uid(store, row.study_id) == row.uid:
+                return _handle(row)
+    return None
+
+
+def _uid(store: Store, study_id: int) -> str | None:
+    try:
+        return cast(str | None, store.rdb.get_study_user_attrs(study_id).get(STUDY_UID))
+    except KeyError:
+        return None
+
+
+def _create(
+    store: Store, name: str, trials: int, spec: str, enqueue: Sequence[Mapping[str, Any]]
+) -> StudyHandle:
+    """Under the creation lock. The control row comes last: without it, the next one does all this again."""
+    study = optuna.create_study(
+        study_name=name,
+        storage=store.optuna,
+        sampler=RandomSampler(),
+        pruner=NopPruner(),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        found = ", ".join(direction.name.lower() for direction in study.directions)
+        raise SpecConflict(
+            f"storage {store.address} has an Optuna study {name!r} of another kind ({found}; it must maximize "
+            "one value); choose another name with --study"
+        )
+    uid = study.user_attrs.get(STUDY_UID) or uuid.uuid4().hex
+    study.set_user_attr(STUDY_UID, uid)
+    _enqueue_once(study, enqueue)
+    _write_rows(store, study._study_id, name, uid, trials, spec)
+    handle = _find(store, name)
+    if handle is None:
+        raise StudyNotFound(f"study {name!r} was deleted from storage {store.address} while being created")
+    return handle
+
+
+def _enqueue_once(study: optuna.Study, enqueue: Sequence[Mapping[str, Any]]) -> None:
+    there = {trial.user_attrs.get(START) for trial in study.get_trials(deepcopy=False)}
+    for place, params in enumerate(enqueue):
+        if place not in there:
+            study.enqueue_trial(dict(params), user_attrs={START: place})
+
+
+def _write_rows(store: Store, study_id: int, name: str, uid: str, trials: int, spec: str) -> None:
+    row = {"study_id": study_id, "name": name, "uid": uid, "wanted": "running", "spec": spec}
+    slots = budget.new_slots(study_id, range(trials))
+    with store.write() as connection:
+        stale = (Control.name == name) | (Control.study_id == study_id)
+        old = select(Control.study_id).where(stale)
+        ids = {study_id, *connection.scalars(old)}
+        connection.execute(delete(Slot).where(Slot.study_id.in_(ids)))
+        connection.execute(delete(Control).where(Control.study_id.in_(ids)))
+        connection.execute(insert(Control).values(**row, created_at=now()))
+        if slots:
+            connection.execute(insert(Slot), slots)
+
+
+def _handle(row: Any) -> StudyHandle:
+    return StudyHandle(row.name, row.study_id, row.uid, row.spec, row.wanted, row.created_at)

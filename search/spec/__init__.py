@@ -1,0 +1,1 @@
+"""What a study searches: study files, spaces, samplers, pruners."""

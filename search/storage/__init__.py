@@ -1,0 +1,1 @@
+"""The database: opening it, its tables, its faults and its patience."""
