@@ -17,6 +17,8 @@ from search.slots.view import StudyView, TrialState, TrialView
 
 WIDE_OVERHEAD, NARROW_OVERHEAD = 12, 10
 """Lines beside the rows of trials."""
+MOST_ROWS = 100
+"""Trials shown at most, however tall a terminal is; a file is as tall as one likes."""
 ENTRY_LINES = 3
 """Lines that the parameters of one trial take below a narrow table."""
 STYLES: dict[TrialState, str] = {
@@ -39,7 +41,7 @@ class LiveView:
     """One line below all, such as what Ctrl-C does."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        height, overflow = options.size.height, _overflow(options)
+        height, overflow = min(options.size.height, MOST_ROWS + WIDE_OVERHEAD), _overflow(options)
         trials = shown(self.study, max(3, height - WIDE_OVERHEAD))
         table = trial_table(self.study, trials, wide=True, ascii_only=options.ascii_only)
         wide = fits(console, table, options.max_width)

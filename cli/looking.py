@@ -1,6 +1,7 @@
 """Looking at a study: opens its storage, finds it, reads it."""
 
 import dataclasses
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,8 +36,13 @@ def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
     """The study as it stands now."""
     from search.slots import status
 
-    with found(storage, study) as (store, handle):
-        return status.read(store, handle, shown(tracking))
+    # Thousands of small objects, all of which stay: the garbage collector would look through them again and again.
+    gc.disable()
+    try:
+        with found(storage, study) as (store, handle):
+            return status.read(store, handle, shown(tracking))
+    finally:
+        gc.enable()
 
 
 def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | None":

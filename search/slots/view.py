@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 TrialState = Literal["waiting", "running", "released", "complete", "pruned", "diverged", "failed"]
@@ -72,18 +73,18 @@ class StudyView:
     unpublished: Sequence[int] = ()
     """Ended trials whose curve or model is not in MLflow yet, with nobody at it."""
 
-    @property
+    @cached_property
     def best(self) -> TrialView | None:
         """The completed trial with the highest score."""
         completed = [trial for trial in self.trials if trial.state == "complete" and trial.score is not None]
         return max(completed, key=lambda trial: trial.score or 0.0, default=None)
 
-    @property
+    @cached_property
     def default(self) -> TrialView | None:
         """The trial that trains the untuned parameters."""
         return next((trial for trial in self.trials if trial.number == self.default_number), None)
 
-    @property
+    @cached_property
     def ended(self) -> bool:
         """Whether every trial has its result."""
         return all(trial.ended for trial in self.trials)
