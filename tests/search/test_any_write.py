@@ -64,7 +64,7 @@ def curves(folder: Path) -> Curves:
     return {name: [(point.step, point.value) for point in points] for name, points in history.items()}
 
 
-@pytest.mark.parametrize(("first", "every"), [(31, 58), pytest.param(1, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("first", "every"), [(41, 75), pytest.param(1, 4, marks=pytest.mark.slow)])
 def test_a_worker_that_ends_at_any_write_leaves_nothing_undone(
     tmp_path: Path, empty_mlflow: Path, first: int, every: int
 ) -> None:

@@ -89,7 +89,10 @@ def delete(files: list[Path]) -> None:
         file.unlink()
 
 
-@pytest.mark.parametrize(("where", "harm"), [("here", damage), ("tracking", damage), ("tracking", delete)])
+@pytest.mark.parametrize(
+    ("where", "harm"),
+    [("here", damage), ("tracking", damage), pytest.param("tracking", delete, marks=pytest.mark.slow)],
+)
 def test_the_checkpoint_before_a_damaged_one_is_used(
     scene: Scene,
     where: str,

@@ -51,6 +51,7 @@ def artifacts(address: str, run: Run, folder: Path) -> dict[str, bytes]:
     return {f.relative_to(found).as_posix(): f.read_bytes() for f in found.rglob("*") if f.is_file()}
 
 
+@pytest.mark.slow
 def test_everything_goes_with_a_study_to_another_tracking_server(
     place: Callable[..., Any],
     work_here: Callable[..., None],
