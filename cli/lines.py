@@ -29,15 +29,16 @@ class Lines:
 
     def _first_news(self, study: StudyView) -> list[str]:
         """Of a study that is continued: what ended before is counted, not told again."""
-        self._seen = {trial.number: trial for trial in study.trials}
+        self._seen = dict(enumerate(study.trials))
         ended = sum(trial.ended for trial in study.trials)
         return [f"{ended} of its trials ended before"] if ended else []
 
     def _news(self, study: StudyView) -> list[str]:
         news = []
-        for trial in study.trials:
-            before = self._seen.get(trial.number, TrialView(trial.number, "waiting"))
-            self._seen[trial.number] = trial
+        # By its place: a slot that waits has a number which is not yet a trial's.
+        for place, trial in enumerate(study.trials):
+            before = self._seen.get(place, TrialView(trial.number, "waiting"))
+            self._seen[place] = trial
             news += [f"trial {trial.number} {what}" for what in self._changes(study, before, trial)]
         return news
 

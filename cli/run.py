@@ -51,6 +51,7 @@ def run(
     """Search: train trials until the budget is used, then report. The same command again continues."""
     from cli.devices import plan
     from cli.opening import build, open_for_running
+    from omad_core.envs import make_spec
     from search.storage.store import open_storage
     from tracking.mlflow_tracker import MlflowTracker
 
@@ -58,6 +59,7 @@ def run(
     given = wishes.given(task or _task_of(study, storage), profile, numbers, env_steps, set_)
     workplan = plan(devices, workers, trials or 1_000_000)
     spec = build(given, study, workplan.has_gpu)
+    make_spec(spec.task, spec.config.env)  # what cannot be made is told before anything is written
     if not out().is_terminal:
         say(f"study {spec.name}: opening {_shown(storage)}", stderr=True)
     with open_storage(storage, create=True) as store:
@@ -107,7 +109,9 @@ def _work(
     )
     view = watch.run()
     if watch.workers.failed:
-        return tell_failures(watch.workers)
+        code = tell_failures(watch.workers)
+        if not view.ended:
+            return code
     if watch.interrupted or not view.ended:
         return _tell_interrupted(watch, view)
     return _conclude(store, tracker, opened, view)

@@ -50,7 +50,8 @@ def supervisor(
     logs = home.logs(handle.name, handle.uid)
     children = []
     for number, device in enumerate(plan.devices):
-        command = [sys.executable, "-m", "cli.main", "worker", handle.name]
+        # -P: a file of the user's own called cli.py in this folder is not ours.
+        command = [sys.executable, "-P", "-m", "cli.main", "worker", handle.name]
         command += ["--device", device, "--threads", str(plan.threads), *options]
         children.append(Child(number, command, environment, logs / f"worker-{number}.log"))
     return Supervisor(children)

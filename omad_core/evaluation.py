@@ -85,6 +85,7 @@ class Evaluation:
     def drop(self, place: int) -> None:
         """Stop the episodes of a subject that nobody waits for any more."""
         self._alive[list(self._range(place))] = False
+        self._subjects = [subject for subject in self._subjects if subject.place != place]
 
     def result(self, subject: Subject) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """Returns and lengths of a subject's episodes."""

@@ -125,7 +125,8 @@ def _make(source: Store, handle: StudyHandle, target: Store) -> int:
         new = target.rdb.create_new_study([optuna.study.StudyDirection.MAXIMIZE], handle.name)
         target.rdb.set_study_user_attr(new, ARRIVING, True)
         for key, value in source.rdb.get_study_user_attrs(handle.study_id).items():
-            target.rdb.set_study_user_attr(new, key, value)
+            if key != ARRIVING:  # of the move that brought it to the source
+                target.rdb.set_study_user_attr(new, key, value)
         for key, value in source.rdb.get_study_system_attrs(handle.study_id).items():
             target.rdb.set_study_system_attr(new, key, value)
         return new

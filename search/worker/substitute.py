@@ -105,8 +105,8 @@ class Substitute:
         log.warning(
             "trial %d is complete; only the machine that has its last checkpoint can publish it", number
         )
-        self._desk.give_back(lease)
         self._desk.rooms.ledger.drop(hold)
+        self._desk.give_back(lease)
         return True
 
     def _result(self, lease: Lease, trial: FrozenTrial, loaded: Loaded | None) -> Result:

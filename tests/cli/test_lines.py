@@ -74,6 +74,14 @@ def test_a_trial_that_is_taken_up_again_is_announced_again(study: StudyView, sai
     assert [line.partition(":")[0] for line in lines] == ["trial 6 goes on at step 1,100"]
 
 
+def test_a_slot_that_waits_is_not_taken_for_the_trial_of_its_number(study: StudyView, said: Log) -> None:
+    trials = [dataclasses.replace(t, number=8) if t.number == 5 else t for t in study.trials]
+    shifted = dataclasses.replace(study, trials=trials)
+    said(shifted)
+    said(shifted)
+    assert said(shifted) == []
+
+
 def test_silence_is_broken_once_a_minute(
     study: StudyView, said: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str]:
         (["run", "--taks", "hopper"], "No such option: --taks"),
         (["run"], "which task? Write --task hopper"),
         (["run", "--task", "hoper"], "unknown task 'hoper'; did you mean 'hopper'?"),
+        (["run", "--task", "no_such_module:make"], "cannot import 'no_such_module'"),
         (["run", "--task", "hopper", "--set", "gama=0.9"], "unknown setting 'gama'; did you mean 'gamma'?"),
         (["run", "--task", "hopper", "--set", "gamma=1.5"], "gamma = 1.5 is out of range"),
         (["run", "--task", "hopper", "--set", "gamma"], "--set 'gamma' has no '='"),

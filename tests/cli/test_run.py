@@ -21,7 +21,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
     hidden = ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     environment |= {"PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [sys.executable, "-m", "cli.main", *WORDS, *words]
+    command = [sys.executable, "-P", "-m", "cli.main", *WORDS, *words]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -53,6 +53,7 @@ def finished(folder: Path, *words: str) -> str:
 def test_a_study_runs_from_nothing_to_a_report_and_survives_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "cli.py").write_text("raise SystemExit('a file of the user, not the program')")
     assert "the same command again continues" in interrupted(tmp_path)
     text = finished(tmp_path)
     assert re.search(r"trial 0 goes on at step [1-9][\d,]*: entropy.mode=learned", text)

@@ -126,6 +126,19 @@ def test_evicting_a_member_changes_nothing_for_the_others(small, run_to_end):
     assert_same(ends[0], ends[1], exact=False)
 
 
+def test_a_member_evicted_from_its_evaluation_leaves_nothing_there(small, run_to_end):
+    config = small(seed=1, actor__denoising_steps=2)
+    population = Population(config, 2, slice_seconds=0)
+    goes, stays = population.admit(small(seed=2, actor__denoising_steps=6)), population.admit(config)
+    while population.between_evaluations(goes):
+        population.advance()
+    population.advance()
+    population.evict(goes)
+    comes = population.admit(small(seed=3, actor__denoising_steps=2))
+    run_to_end(population, {stays, comes})
+    population.close()
+
+
 def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_end):
     good, bad = (
         small(seed=1),

@@ -97,6 +97,17 @@ def test_it_is_refused_while_a_worker_is_at_it(new_url: Callable[[str], str]) ->
         assert wanted(old, handle.study_id) == "running"
 
 
+def test_a_study_that_was_moved_can_be_moved_again(new_url: Callable[[str], str]) -> None:
+    with (
+        open_storage(new_url("sqlite"), create=True) as first,
+        open_storage(new_url("sqlite"), create=True) as second,
+        open_storage(new_url("sqlite"), create=True) as third,
+    ):
+        there = moving.move(first, half_done(first), second)
+        moved = moving.move(second, there, third)
+        assert len(budget.rows(third, moved.study_id)) == 4
+
+
 def test_an_interrupted_move_is_done_again(
     new_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
