@@ -12,6 +12,7 @@ from omad_core.envs import make_env
 from omad_core.errors import CheckpointError, ConfigError
 from omad_core.events import Evaluated, Finished, Progress, Warned
 from omad_core.population import Population
+from omad_core.settings import replace
 from omad_core.streams import Stream, env_seeds
 
 
@@ -127,9 +128,12 @@ def test_evicting_a_member_changes_nothing_for_the_others(small, run_to_end):
 
 
 def test_a_member_evicted_from_its_evaluation_leaves_nothing_there(small, run_to_end):
-    config = small(seed=1, actor__denoising_steps=2)
+    config = small(seed=1, actor__denoising_steps=2, evaluation__every_steps=120)
     population = Population(config, 2, slice_seconds=0)
-    goes, stays = population.admit(small(seed=2, actor__denoising_steps=6)), population.admit(config)
+    goes, stays = (
+        population.admit(replace(config, {"actor.denoising_steps": 6, "seed": 2})),
+        population.admit(config),
+    )
     while population.between_evaluations(goes):
         population.advance()
     population.advance()
