@@ -42,6 +42,7 @@ def work(
     import torch
 
     from cli.joining import join
+    from search.storage.patience import patiently
     from search.storage.store import open_storage
     from search.worker import pulse
     from search.worker.desk import Place
@@ -52,8 +53,12 @@ def work(
     torch.set_num_threads(manner.threads or 1)
     signs = pulse.inherited()
     tracker = MlflowTracker(tracking)
-    tracker.check()
-    with open_storage(storage) as store:
+    if SUPERVISED in os.environ:  # its supervisor has seen both; what is away now comes back
+        store = patiently(lambda: open_storage(storage), manner.patience_seconds)
+    else:
+        tracker.check()
+        store = open_storage(storage)
+    with store:
         handle = join(store, study, given)
         place = Place(home, manner.device, manner.pack)
         working = Worker(store, handle, tracker, place, manner.patience_seconds, signs)

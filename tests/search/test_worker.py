@@ -1,5 +1,6 @@
 """Whole trials by real worker processes: killed, taken over, published, and the same as if nothing had happened."""
 
+import os
 import signal
 
 import mlflow
@@ -82,3 +83,11 @@ def assert_model_acts(study, monkeypatch) -> None:
     champion = mlflow.pyfunc.load_model("models:/omad-hopper@champion")
     assert champion.predict(obs).shape == (4, 3)
     assert model.metadata.metadata["observation_widths"] == [8, 9, 8]
+
+
+def test_a_worker_that_starts_again_in_an_outage_trains(place, monkeypatch):
+    study = place("study", 1)
+    study.tracking = "http://127.0.0.1:9"  # nobody listens there
+    monkeypatch.setenv("OMAD_SUPERVISED_BY", str(os.getpid()))
+    study.start()
+    study.wait_for(lambda rows: rows[0].checkpoints and rows[0].progress.get("step", 0) > 100)
