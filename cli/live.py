@@ -85,9 +85,8 @@ def shown(study: StudyView, room: int) -> list[TrialView]:
 
 def header(study: StudyView, width: int, overflow: OverflowMethod = "ellipsis") -> RenderResult:
     """Name and places, progress, best so far and time left."""
-    places = (
-        f"{study.name}  task {study.task}  profile {study.profile}  {study.storage}  MLflow {study.tracking}"
-    )
+    told = "" if study.wanted == "running" or study.ended else f" ({study.wanted})"
+    places = f"{study.name}{told}  task {study.task}  profile {study.profile}  {study.storage}  MLflow {study.tracking}"
     yield Text(places, style="bold", no_wrap=True, overflow=overflow)
     done = sum(trial.ended for trial in study.trials)
     bar = Table.grid(padding=(0, 2))

@@ -79,3 +79,7 @@ def test_it_fits_the_height(study: StudyView, show: Show, width: int, height: in
     text = show(LiveView(full, "Ctrl-C: save and stop"), width, height=height)
     assert height - 6 <= len(text.splitlines()) <= height
     assert "more: omad-search trials hopper" in text
+
+
+def test_a_study_that_was_told_to_pause_says_so(study: StudyView, show: Show) -> None:
+    assert "hopper (paused)  task hopper" in show(LiveView(dataclasses.replace(study, wanted="paused")), 120)
