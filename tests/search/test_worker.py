@@ -25,18 +25,18 @@ def assert_whole(place, trials) -> None:
 
 
 def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(place, work_here):
-    calm, rough = place("calm", 1, seeds=2), place("rough", 1, seeds=2)
+    calm, rough = place("calm", 2, seeds=2), place("rough", 2, seeds=2)
     work_here(calm, "home")
     first = rough.start()
-    rough.wait_for(lambda rows: rows[0].checkpoints and rows[0].checkpoints[0].step > 200)
+    rough.wait_for(lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].step > 200)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    begun = rough.rows()[0]
+    begun = rough.rows()[1]
     rough.start()
     rough.finish()
-    assert_whole(calm, 1)
-    assert_whole(rough, 1)
-    assert rough.rows()[0].mlflow_run_id == begun.mlflow_run_id or begun.mlflow_run_id is None
+    assert_whole(calm, 2)
+    assert_whole(rough, 2)
+    assert rough.rows()[1].mlflow_run_id == begun.mlflow_run_id or begun.mlflow_run_id is None
     expected, found = calm.curves(), rough.curves()
     assert found.keys() == expected.keys()
     for trial in expected:
