@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
+from cli.main import main
 from search.slots.view import StudyView, TrialState, TrialView
 
 Show = Callable[..., str]
@@ -61,3 +63,22 @@ def show() -> Show:
         return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).splitlines())
 
     return shown
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., str]:
+    """Runs a command in an empty folder; what it prints, if it ends with the given code."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*words: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        said = capsys.readouterr()
+        assert left.value.code == code, said.err
+        return said.err if code else said.out
+
+    return command

@@ -21,25 +21,6 @@ from search.storage.store import Store, open_storage
 Run = Callable[..., str]
 
 
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., str]:
-    """Runs a command in an empty folder; what it prints, if it ends with the given code."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-    def command(*words: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as left:
-            main(words)
-        said = capsys.readouterr()
-        assert left.value.code == code, said.err
-        return said.err if code else said.out
-
-    return command
-
-
 def train(store: Store, handle: StudyHandle, outcome: Any, values: list[float]) -> None:
     """One trial, reported and ended without any training."""
     spec = StudySpec.from_json(handle.spec)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import main
 from search.slots import binding, budget, endings
 from search.slots.claim import claim, wanted
 from search.slots.study import StudyHandle, create_study, optuna_study
@@ -14,25 +13,6 @@ from search.spec.given import Given
 from search.storage.store import Store, open_storage
 
 Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., str]:
-    """Runs a command in an empty folder; what it prints, if it ends with the given code."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-    def command(*words: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as left:
-            main(words)
-        said = capsys.readouterr()
-        assert left.value.code == code, said.err
-        return said.err if code else said.out
-
-    return command
 
 
 @pytest.fixture
