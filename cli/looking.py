@@ -46,12 +46,12 @@ def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
 
 
 def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | None":
-    """A trial with the address of its published model, where it has one and MLflow can be asked."""
+    """A trial with the address of its model: of one that is stored and not yet published, MLflow is asked."""
     from cli.console import say
     from tracking import mlflow_address
     from tracking.errors import TrackingError
 
-    if trial is None or trial.run_id is None or trial.state != "complete":
+    if trial is None or trial.run_id is None or trial.state != "complete" or trial.model_uri:
         return trial
     try:
         path = mlflow_address.sqlite_path(mlflow_address.resolve(tracking))

@@ -19,7 +19,7 @@ def copy_study(
     registered: str,
     needed: Sequence[str],
 ) -> dict[str, str]:
-    """Copy a study's runs, models and champion; old run id to new run id. Again is no error: it copies what is new.
+    """Copy a study's runs, models and champion; old id to new id, of runs and models. Again copies what is new.
 
     `needed`: runs that must be in the source. Raises TrackingRefused, TrackingUnavailable.
     """
@@ -34,4 +34,4 @@ def copy_study(
     models = mlflow_copy_models.copy_models(old, new, runs, ids)
     mlflow_copy_models.copy_registered(old, new, registered, models)
     mlflow_copy.finish_runs(new, runs, ids, models)
-    return ids
+    return ids | models

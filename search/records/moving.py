@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from search.errors import SpecConflict
 from search.records.keeping import readdressed
 from search.slots import budget
-from search.slots.keys import MOVED_TO, STUDY_UID
+from search.slots.keys import MODEL, MOVED_TO, STUDY_UID
 from search.slots.lease import COLUMNS, refs, stored
 from search.slots.steering import refuse_moved
 from search.slots.study import StudyHandle, open_study
@@ -24,7 +24,9 @@ from search.storage.tables import Control, Slot
 log = logging.getLogger(__name__)
 
 CopyRuns = Callable[[], Mapping[str, str]]
-"""Copies a study's MLflow runs; old id to new id."""
+"""Copies a study's MLflow runs and models; old id to new id."""
+
+MODELS = "models:/"
 
 ARRIVING = "omad_arriving"
 """Of a study in its new storage, until all of it is there: such a one is emptied and filled again."""
@@ -91,10 +93,12 @@ def _nobody_at(store: Store, handle: StudyHandle) -> Iterator[None]:
 
 
 def _with_runs(row: Mapping[str, Any], runs: Mapping[str, str]) -> dict[str, Any]:
-    """What of a slot names its MLflow run, in the tracking server where it is now."""
+    """What of a slot names its MLflow run or model, in the tracking server where it is now."""
+    model = str(row["progress"].get(MODEL, "")).removeprefix(MODELS)
     return {
         "mlflow_run_id": runs.get(row["mlflow_run_id"] or "", row["mlflow_run_id"]),
         "checkpoints": stored([readdressed(ref, runs) for ref in refs(row["checkpoints"])]),
+        "progress": row["progress"] | ({MODEL: MODELS + runs[model]} if model in runs else {}),
     }
 
 

@@ -58,7 +58,7 @@ def publish(rooms: Rooms, lease: Lease, run_id: str, result: Result, slot_folder
     tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})
     end_run(rooms.tracker, run_id, lease, tags)
     overview.record(rooms.store, rooms.tracker, result.spec.name)
-    patiently(lambda: slots.publish(rooms.store, lease), rooms.patience_seconds)
+    patiently(lambda: slots.publish(rooms.store, lease, model_uri), rooms.patience_seconds)
     patiently(lambda: slots.forget_checkpoints(rooms.store, lease), rooms.patience_seconds)
     remove(slot_folder)
     return model_uri

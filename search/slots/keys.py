@@ -1,4 +1,4 @@
-"""Keys of ours among an Optuna study's and its trials' user attributes, all in one place."""
+"""Keys of ours among an Optuna study's and its trials' user attributes, and in a slot's progress, all in one place."""
 
 STUDY_UID = "omad_uid"
 """Of a study: names the control row that belongs to it."""
@@ -14,3 +14,5 @@ COURSE = "omad_course"
 """Of a trial that had to go back behind what its MLflow run shows: the lease's token from which it has a new run."""
 RETRY_OF = "omad_retry_of"
 """Of a trial: number of the failed one whose parameters it tries again."""
+MODEL = "model"
+"""In a published slot's progress: address of its model, as publishing stored it."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from search.slots.keys import MODEL
 from search.storage.tables import Slot
 
 SlotState = Literal["open", "leased", "done", "failed"]
@@ -72,6 +73,11 @@ class SlotRow:
     reason: str | None
     published: bool
     progress: Mapping[str, Any]
+
+    @property
+    def model_uri(self) -> str | None:
+        """Address of its published model; None where it has none."""
+        return self.progress.get(MODEL)
 
 
 def lease_of(slot: Any) -> Lease:

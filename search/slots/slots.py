@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, false, or_, select
 
 from search.errors import Duplicate, LeaseLost, TrialTaken
 from search.slots.claim import read_wanted
+from search.slots.keys import MODEL
 from search.slots.lease import (
     COLUMNS,
     LEASE_SECONDS,
@@ -195,11 +196,17 @@ def release(store: Store, lease: Lease) -> None:
         _write(connection, lease, UNDER_LEASE, values, lambda row: row.owner is None)
 
 
-def publish(store: Store, lease: Lease) -> None:
-    """Commit that run, curve and model are where they belong; checkpoints may go now. Raises LeaseLost."""
+def publish(store: Store, lease: Lease, model_uri: str | None = None) -> None:
+    """Commit that run, curve and model are where they belong; checkpoints may go now. Raises LeaseLost.
+
+    The model's address is kept, for whoever asks without a tracking server.
+    """
     ended = and_(ENDED, Slot.published == false())
-    values = {"published": True, "expires_at": None, "attempt": 0}
+    values: dict[str, Any] = {"published": True, "expires_at": None, "attempt": 0}
     with store.write() as connection:
+        if model_uri is not None:
+            told = connection.scalar(_row_query(lease).with_only_columns(Slot.progress))
+            values["progress"] = {**told, MODEL: model_uri}
         _write(connection, lease, ended, values, lambda row: row.published)
 
 

@@ -90,6 +90,7 @@ def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialVi
         worker=slot.owner or "",
         attempt=slot.attempt,
         run_id=slot.mlflow_run_id,
+        model_uri=slot.model_uri,
         note=slot.reason or "",
     )
 

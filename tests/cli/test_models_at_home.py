@@ -148,12 +148,46 @@ def test_best_names_the_model(run: Run) -> None:
     assert f"omad-search evaluate {found['best']['model_uri']}" in run("best")
 
 
-def test_best_needs_no_tracking_server(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def nowhere() -> str:
+    """The address of a tracking server that is not there."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_every_command_that_looks_knows_the_model_without_a_tracking_server(
+    run: Run, home: Path, nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    experiment = client.get_experiment_by_name("hopper")
+    assert experiment is not None
+    (stored,) = client.search_logged_models([experiment.experiment_id])
+    address = f"models:/{stored.model_id}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
+    for listed in (json.loads(run("trials", "--json")), json.loads(run("status", "--json"))["trials"]):
+        assert [trial["model_uri"] for trial in listed] == [address, None, None, None]
+    assert json.loads(run("best", "--json"))["best"]["model_uri"] == address
+
+
+def test_best_of_a_model_that_is_not_published_yet_asks_the_server_and_does_not_need_it(
+    run: Run,
+    home: Path,
+    nowhere: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = json.loads(run("best", "--json"))["best"]["model_uri"]
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(home / "omad.db", tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    with open_storage(f"sqlite:///{tmp_path}/omad.db") as store, store.write() as connection:
+        connection.exec_driver_sql("UPDATE omad_slot SET progress = '{}' WHERE number = 0")
+    assert json.loads(run("trials", "--json"))[0]["model_uri"] is None
+    assert json.loads(run("best", "--json"))["best"]["model_uri"] == known
     with pytest.raises(SystemExit) as left:
-        main(["best", "--json", "--tracking", address])
+        main(["best", "--json", "--tracking", nowhere])
     said = capsys.readouterr()
     assert left.value.code == 0
     assert json.loads(said.out)["best"]["model_uri"] is None

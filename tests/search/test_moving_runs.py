@@ -103,6 +103,7 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     address = MlflowTracker(new).model_of(str(study.rows()[0].mlflow_run_id))
+    assert study.rows()[0].model_uri == address
     for uri in (str(address), "models:/omad-moves@champion"):
         model = mlflow.pyfunc.load_model(uri)
         assert model.predict(np.zeros((2, 25), np.float32)).shape == (2, 3)
@@ -143,6 +144,10 @@ def test_runs_alone_are_readdressed_and_old_leases_fenced(place: Callable[..., A
     assert lease is not None
     with study.store.write() as connection:
         connection.exec_driver_sql("UPDATE omad_slot SET mlflow_run_id = 'old'")
-    moving.move_runs(study.store, study.handle, lambda: {"old": "new"})
+        connection.exec_driver_sql(
+            """UPDATE omad_slot SET progress = '{"model": "models:/m-old", "step": 7}'"""
+        )
+    moving.move_runs(study.store, study.handle, lambda: {"old": "new", "m-old": "m-new"})
     (row,) = budget.rows(study.store, study.handle.study_id)
     assert (row.mlflow_run_id, row.token) == ("new", lease.token + 1)
+    assert (row.model_uri, row.progress["step"]) == ("models:/m-new", 7)

@@ -181,6 +181,16 @@ def test_publishing_may_be_repeated(store: Store, handle: StudyHandle) -> None:
     assert claim_unpublished(store, handle.study_id, "me") is None
 
 
+def test_a_published_slot_knows_its_model_and_what_was_told_of_it(store: Store, handle: StudyHandle) -> None:
+    lease = take(store, handle)
+    slots.renew(store, lease, progress={"step": 700})
+    slots.publish(store, slots.finish(store, lease, "complete", 3.0), "models:/m-1")
+    published = row(store, handle, 0)
+    assert (published.model_uri, published.progress["step"]) == ("models:/m-1", 700)
+    slots.publish(store, slots.finish(store, take(store, handle), "pruned", 3.0))
+    assert row(store, handle, 1).model_uri is None
+
+
 def test_two_slots_cannot_have_one_trial(store: Store, handle: StudyHandle) -> None:
     first, second, trial = take(store, handle), take(store, handle), trial_ids()
     slots.bind_trial(store, first, trial)
