@@ -11,6 +11,8 @@ _GPU_SECONDS = 3
 _MEGABYTE = 1_000_000
 SAMPLE_SECONDS = 10.0
 """Between two samples: enough to see what a trial waits for, and a few hundred points in an hour."""
+FIRST_SECONDS = 1.0
+"""Before the first one, so that a short trial has its sample too."""
 
 
 class SystemMeter:
@@ -73,9 +75,9 @@ class SystemWatch:
         self._thread.join(timeout=_GPU_SECONDS + 1)
 
     def _work(self) -> None:
-        meter = SystemMeter()
-        while not self._closing.wait(self._every):
-            sample = meter.sample()
+        meter, pause = SystemMeter(), min(FIRST_SECONDS, self._every)
+        while not self._closing.wait(pause):
+            sample, pause = meter.sample(), self._every
             with self._lock:
                 self._newest = sample
 

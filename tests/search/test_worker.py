@@ -6,6 +6,7 @@ import signal
 import mlflow
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from search.slots.study import optuna_study
 from tracking.mlflow_tracker import MlflowTracker
@@ -47,6 +48,20 @@ def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(pl
         "checkpoints of published trials are deleted"
     )
     assert "from step" in (rough.folder / "worker.log").read_text()
+    assert_machine_is_shown(rough)
+
+
+def assert_machine_is_shown(study) -> None:
+    """What a worker's processor and memory did while it trained the study's first trial, in its run."""
+    client, run = MlflowClient(study.tracking), study.rows()[0].mlflow_run_id
+    shares = ("system/cpu_percent", "system/process_cpu_percent", "system/memory_percent")
+    for name in (*shares, "system/process_memory_mb"):
+        points = client.get_metric_history(run, name)
+        assert points, name
+        assert len({point.step for point in points}) == len(points), name
+        assert all(point.value >= 0 for point in points), name
+    assert client.get_run(run).data.metrics["system/process_memory_mb"] > 100, "torch alone takes as much"
+    assert client.get_run(run).data.metrics["system/process_cpu_percent"] > 0
 
 
 def test_a_worker_told_to_stop_hands_its_trial_on_at_once_and_the_model_loads(place, work_here, monkeypatch):

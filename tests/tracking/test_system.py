@@ -42,12 +42,24 @@ def test_a_driver_that_fails_costs_nothing_but_its_metrics(
     assert not [name for name in meter.sample() if "gpu" in name]
 
 
-def test_a_watch_hands_each_sample_out_once_and_ends() -> None:
-    watch = SystemWatch(every_seconds=0.05)
+def first_of(watch: SystemWatch) -> dict[str, float]:
     end = time.monotonic() + 10
     while not (sample := watch.take()):
         assert time.monotonic() < end
-    assert sample["system/process_memory_mb"] > 1
+        time.sleep(0.01)
+    return sample
+
+
+def test_a_short_trial_has_a_sample_too() -> None:
+    watch = SystemWatch(every_seconds=3600)
+    assert first_of(watch)["system/memory_percent"] > 0
+    assert watch.take() == {}
+    watch.close()
+
+
+def test_a_watch_hands_each_sample_out_once_and_ends() -> None:
+    watch = SystemWatch(every_seconds=0.05)
+    assert first_of(watch)["system/process_memory_mb"] > 1
     watch.close()
     watch.take()
     assert watch.take() == {}
