@@ -1,6 +1,5 @@
 """omad-search bench: how fast this machine is, and what to make of it."""
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from cli import as_json, words
 from cli.console import out, say
 from cli.options import Json, Set
+from tracking import cores
 
 if TYPE_CHECKING:
     from omad_core.bench.environments import EnvironmentSpeeds
@@ -70,7 +70,7 @@ def _config(task: str, pairs: list[str]) -> "TrainConfig":
 def _measure(config: "TrainConfig", device: str, seconds: float) -> Measured:
     from omad_core.bench import environments, saving, updates
 
-    threads = os.cpu_count() or 1
+    threads = cores.usable()
     with out().status("environments"):
         speeds = environments.measure(config.task, config.env, threads=threads, seconds=0.2 * seconds)
     with out().status("checkpoints"):
@@ -85,7 +85,7 @@ def suggest(updates: "UpdateSpeeds", device: str) -> tuple[int, int]:
     """Worker processes, and members a program: as many as still make more updates in all."""
     pack = max(updates.ms, key=updates.gain)
     pack = pack if updates.gain(pack) > WORTH_PACKING else 1
-    return (os.cpu_count() or 1) if device == "cpu" else 1, pack
+    return cores.usable() if device == "cpu" else 1, pack
 
 
 def _table(config: "TrainConfig", measured: Measured) -> Table:

@@ -1,9 +1,9 @@
 """Devices: where workers train, and how many fit."""
 
-import os
 from dataclasses import dataclass
 
 from omad_core.errors import ConfigError
+from tracking.cores import usable
 
 MOST_CPU_WORKERS = 8
 """More are a wish that has to be given with --workers."""
@@ -26,7 +26,7 @@ class Plan:
 def plan(devices: str, workers: int | None, trials: int, threads: int | None = None) -> Plan:
     """Workers for `--devices auto|cpu|0,1`. Raises ConfigError for a device that is not there."""
     chosen = _chosen(devices)
-    cores = os.cpu_count() or 1
+    cores = usable()
     if chosen == ["cpu"]:
         count = workers or max(1, min(cores, MOST_CPU_WORKERS, trials))
         # Networks this small gain nothing from a second thread, and lose all where the cores are shared.

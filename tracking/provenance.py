@@ -1,7 +1,6 @@
 """Provenance: what a result depends on beside its configuration."""
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import socket
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking import cores
 from tracking.redact import redact
 
 PACKAGES = (
@@ -37,7 +37,7 @@ def provenance(folder: Path | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": socket.gethostname(),
-        "cpu": {"name": _cpu_name(), "cores": os.cpu_count()},
+        "cpu": {"name": _cpu_name(), "cores": cores.usable()},
         "gpus": _gpu_names(),
     }
 

@@ -10,7 +10,7 @@ from omad_core.errors import ConfigError
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Four cores and no GPU, unless a test says otherwise."""
     monkeypatch.setattr("cli.devices._gpus", lambda: 0)
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("cli.devices.usable", lambda: 4)
     return monkeypatch
 
 

@@ -63,7 +63,7 @@ def test_options_that_differ_from_the_studys_are_refused_by_name(
 def test_without_options_it_takes_what_the_machine_has(
     run: Run, started: list[Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("cli.devices.usable", lambda: 2)
     run("worker", "hopper", "--seeds", "2")
     monkeypatch.setattr("cli.devices._gpus", lambda: 2)
     run("worker", "hopper", "--workers", "4", "--threads", "3")
