@@ -41,10 +41,15 @@ def move(
             help="The MLflow server or database that the study has now.",
         ),
     ] = None,
+    give_up: Annotated[
+        bool,
+        typer.Option("--give-up", help="Of a move that was killed: have the study go on in --storage."),
+    ] = False,
 ) -> None:
     """Move a study to another storage, such as from SQLite to PostgreSQL, or its records to another MLflow server.
 
-    Refused while workers are at it. What is left behind stays as it is. Interrupted, do it again.
+    Refused while workers are at it. Nobody may work at it or steer it meanwhile. What is left behind stays as it is.
+    Interrupted, do it again, or give it up.
     """
     from omad_core.errors import ConfigError
     from search.records import moving
@@ -52,6 +57,9 @@ def move(
     from search.storage.store import open_storage
     from search.storage.urls import parse
 
+    if give_up:
+        _give_up(study, storage)
+        return
     if to is None and tracking is None:
         raise ConfigError("where to? Write --to for another storage, --tracking for another MLflow server")
     if to is not None and parse(storage) == parse(to):
@@ -60,11 +68,19 @@ def move(
         handle = open_study(source, study)
         copy = _copying(source, handle, from_tracking, tracking) if tracking else dict
         if to is None:
-            moving.move_runs(source, handle, copy)
+            moving.move_runs(source, handle, copy, looking.shown(tracking))
             _tell(source, handle, tracking)
             return
         with open_storage(to, create=True) as target:
             _tell(target, moving.move(source, handle, target, copy), tracking)
+
+
+def _give_up(study: str, storage: str) -> None:
+    from search.slots import departure
+
+    with looking.found(storage, study) as (store, handle):
+        departure.give_up(store, handle)
+        say(f"study {study} goes on in {store.address}; what was copied of it elsewhere can be copied again")
 
 
 def _copying(store: "Store", handle: "StudyHandle", old: str | None, new: str) -> "CopyRuns":

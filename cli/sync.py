@@ -13,6 +13,7 @@ def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking:
     from search.records.home import open_home
     from search.records.syncing import sync_runs
     from search.slots import budget
+    from search.slots.steering import refuse_moved
     from search.worker.desk import Place
     from search.worker.worker import Worker
     from tracking.mlflow_tracker import MlflowTracker
@@ -20,6 +21,7 @@ def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking:
     tracker, home = MlflowTracker(tracking), open_home()
     tracker.check()
     with looking.found(storage, study) as (store, handle):
+        refuse_moved(store, handle)
         before = len(budget.unpublished(store, handle.study_id))
         done = sync_runs(store, handle, tracker, home)
         Worker(store, handle, tracker, Place(home)).catch_up()

@@ -1,8 +1,7 @@
 """Moving a study: trials, slots and control row to another storage, its runs to another tracking server."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
@@ -12,8 +11,10 @@ from sqlalchemy import delete, insert, select, update
 
 from search.errors import SpecConflict
 from search.records.keeping import readdressed
-from search.slots import budget
-from search.slots.keys import MODEL, MOVED_TO, STUDY_UID
+from search.slots import budget, control
+from search.slots.claim import wanted
+from search.slots.departure import ON_ITS_WAY, Tokens, close, departing
+from search.slots.keys import ARRIVING, MODEL, MOVED_TO, MOVING, STUDY_UID
 from search.slots.lease import COLUMNS, refs, stored
 from search.slots.steering import refuse_moved
 from search.slots.study import StudyHandle, open_study
@@ -28,20 +29,6 @@ CopyRuns = Callable[[], Mapping[str, str]]
 
 MODELS = "models:/"
 
-ARRIVING = "omad_arriving"
-"""Of a study in its new storage, until all of it is there: such a one is emptied and filled again."""
-
-
-def refuse_held(store: Store, handle: StudyHandle) -> None:
-    """Raise SpecConflict while workers hold slots of the study: they would go on in the old storage."""
-    held = [r for r in budget.rows(store, handle.study_id) if (r.expires_in or 0.0) > 0.0 and r.owner]
-    if held:
-        who = ", ".join(sorted({str(row.owner) for row in held}))
-        raise SpecConflict(
-            f"study {handle.name!r} has {len(held)} slots in the hands of {who}: stop them first with "
-            f"`omad-search stop {handle.name}`, and wait until they have left"
-        )
-
 
 def move(source: Store, handle: StudyHandle, target: Store, copy_runs: CopyRuns = dict) -> StudyHandle:
     """The study in its new storage; the old one is kept, and sends everybody there.
@@ -51,45 +38,34 @@ def move(source: Store, handle: StudyHandle, target: Store, copy_runs: CopyRuns 
     """
     if handle.wanted == "moved":
         return _arrived(source, handle, target)
-    with _nobody_at(source, handle):
+    with departing(source, handle, target.address):
         runs = copy_runs()
         study = _make(source, handle, target)
         ids = _copy_trials(source, handle, target, study)
-        _copy_slots(source, handle, target, study, ids, runs)
-    with source.guard():
-        source.rdb.set_study_user_attr(handle.study_id, MOVED_TO, target.address)
-    # The old place first: between the two writes nobody may work, afterwards only in the new one.
-    budget.set_wanted(source, handle.study_id, "moved")
+        tokens = _copy_slots(source, handle, target, study, ids, runs)
+        with source.guard():
+            source.rdb.set_study_user_attr(handle.study_id, MOVED_TO, target.address)
+        # The old place first: between the two writes nobody may work, afterwards only in the new one.
+        close(source, handle, tokens)
     return _arrived(source, handle, target)
 
 
-def move_runs(store: Store, handle: StudyHandle, copy_runs: CopyRuns) -> None:
+def move_runs(store: Store, handle: StudyHandle, copy_runs: CopyRuns, to: str = "another server") -> None:
     """Have a study record to another tracking server, to which `copy_runs` copies what it has.
 
     Can be repeated after an interruption. Raises SpecConflict where workers are at it.
     """
-    refuse_moved(store, handle)
-    with _nobody_at(store, handle):
+    if handle.wanted == "moved":
+        refuse_moved(store, handle)
+    with departing(store, handle, to) as before:
         runs = copy_runs()
         query = select(*COLUMNS).where(Slot.study_id == handle.study_id)
         with store.write() as connection:
             for row in connection.execute(query).all():
                 here = (Slot.study_id == row.study_id, Slot.number == row.number)
                 values = _with_runs(row._asdict(), runs)
-                connection.execute(update(Slot).where(*here).values(values | {"token": row.token + 1}))
-    budget.set_wanted(store, handle.study_id, handle.wanted)
-
-
-@contextmanager
-def _nobody_at(store: Store, handle: StudyHandle) -> Iterator[None]:
-    """Have nobody claim a slot meanwhile, and after it neither, unless it fails. Raises SpecConflict."""
-    budget.set_wanted(store, handle.study_id, "paused")
-    try:
-        refuse_held(store, handle)
-        yield
-    except BaseException:
-        budget.set_wanted(store, handle.study_id, handle.wanted)
-        raise
+                connection.execute(update(Slot).where(*here).values(values))
+            control.change(connection, handle.study_id, {"wanted": before}, ON_ITS_WAY)
 
 
 def _with_runs(row: Mapping[str, Any], runs: Mapping[str, str]) -> dict[str, Any]:
@@ -110,7 +86,8 @@ def _arrived(source: Store, handle: StudyHandle, target: Store) -> StudyHandle:
     if there is None or there.user_attrs.get(STUDY_UID) != handle.uid or not there.user_attrs.get(ARRIVING):
         refuse_moved(source, open_study(source, handle.name))
     elif budget.counts(target, there._study_id).total:
-        budget.set_wanted(target, there._study_id, "running")
+        if wanted(target, there._study_id) == "moving":
+            budget.set_wanted(target, there._study_id, "running", ON_ITS_WAY)
         with target.guard():
             target.rdb.set_study_user_attr(there._study_id, ARRIVING, False)
     return open_study(target, handle.name)
@@ -129,7 +106,7 @@ def _make(source: Store, handle: StudyHandle, target: Store) -> int:
         new = target.rdb.create_new_study([optuna.study.StudyDirection.MAXIMIZE], handle.name)
         target.rdb.set_study_user_attr(new, ARRIVING, True)
         for key, value in source.rdb.get_study_user_attrs(handle.study_id).items():
-            if key != ARRIVING:  # of the move that brought it to the source
+            if key not in (ARRIVING, MOVING):  # of the move that brought it to the source, and of this one
                 target.rdb.set_study_user_attr(new, key, value)
         for key, value in source.rdb.get_study_system_attrs(handle.study_id).items():
             target.rdb.set_study_system_attr(new, key, value)
@@ -173,13 +150,14 @@ def _copy_slots(
     study: int,
     ids: Mapping[int, int],
     runs: Mapping[str, str],
-) -> None:
-    """Control row and slots in one transaction; slots that were released are released there too."""
+) -> Tokens:
+    """Control row and slots in one transaction, slots that were released as such; their tokens in the old place."""
     query = select(*COLUMNS).where(Slot.study_id == handle.study_id).order_by(Slot.number)
     with source.read() as connection:
-        slots = [_slot(row._asdict(), study, ids, runs) for row in connection.execute(query)]
+        rows = [row._asdict() for row in connection.execute(query)]
         age = connection.scalar(select(now() - Control.created_at).where(Control.study_id == handle.study_id))
-    control = {"study_id": study, "name": handle.name, "uid": handle.uid, "wanted": "paused"}
+    control = {"study_id": study, "name": handle.name, "uid": handle.uid, "wanted": "moving"}
+    slots = [_slot(row, study, ids, runs) for row in rows]
     with target.write() as connection:
         connection.execute(delete(Slot).where(Slot.study_id == study))
         connection.execute(delete(Control).where(Control.study_id == study))
@@ -188,6 +166,7 @@ def _copy_slots(
         connection.execute(update(Control).where(Control.study_id == study).values(created_at=created))
         if slots:
             connection.execute(insert(Slot), slots)
+    return {row["number"]: row["token"] for row in rows}
 
 
 def _slot(

@@ -1,6 +1,5 @@
 """Alive: which workers of this machine are gone, so that their slots need not wait for their leases to run out."""
 
-import os
 import socket
 from collections.abc import Mapping
 from functools import cache
@@ -34,9 +33,10 @@ def machine() -> str:
     return " ".join(parts)
 
 
-def identity() -> dict[str, Any]:
-    """What tells this process from all others, for a slot's progress."""
-    return {"machine": machine(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+def identity(pid: int | None = None) -> dict[str, Any]:
+    """What tells this process, or another one of this machine, from all others."""
+    process = psutil.Process(pid)
+    return {"machine": machine(), "pid": process.pid, "born": process.create_time()}
 
 
 def is_gone(progress: Mapping[str, Any]) -> bool:

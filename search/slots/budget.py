@@ -1,17 +1,18 @@
 """The budget as everybody sees it: rows, counts; and the changes a user makes to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import and_, case, false, func, insert, select, update
 
-from search.errors import Duplicate, StudyNotFound
+from search.errors import Duplicate
+from search.slots import control
 from search.slots.claim import BEGUN, RAN_OUT
-from search.slots.lease import COLUMNS, SlotRow, Wanted, refs
+from search.slots.lease import COLUMNS, HERE, SlotRow, Wanted, refs
 from search.storage.dbclock import now
 from search.storage.store import Store
-from search.storage.tables import Control, Slot
+from search.storage.tables import Slot
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,11 @@ def counts(store: Store, study_id: int) -> Counts:
 
 
 def extend(store: Store, study_id: int, total: int) -> int:
-    """Make the budget at least `total` slots; how many were added."""
+    """Make the budget at least `total` slots; how many were added. Raises SpecConflict for a study on its way."""
     while True:
         try:
             with store.write() as connection:
+                control.hold(connection, study_id)
                 have = connection.scalar(select(func.count()).where(Slot.study_id == study_id)) or 0
                 new = new_slots(study_id, range(have, total))
                 if new:
@@ -103,12 +105,13 @@ def reopen_failed(store: Store, study_id: int, numbers: Sequence[int] | None = N
     return opened
 
 
-def set_wanted(store: Store, study_id: int, wanted: Wanted) -> None:
-    """Tell all workers of the study: they hear it with their next renewal or claim."""
+def set_wanted(store: Store, study_id: int, wanted: Wanted, since: Collection[Wanted] = HERE) -> None:
+    """Tell all workers of the study: they hear it with their next renewal or claim.
+
+    Raises SpecConflict where something else is wanted than one of `since`, such as for a study on its way.
+    """
     with store.write() as connection:
-        statement = update(Control).where(Control.study_id == study_id).values(wanted=wanted)
-        if connection.execute(statement).rowcount != 1:
-            raise StudyNotFound(f"storage {store.address} has no study with id {study_id}")
+        control.change(connection, study_id, {"wanted": wanted}, since)
 
 
 def _reopen(store: Store, study_id: int, row: SlotRow) -> bool:
@@ -127,6 +130,7 @@ def _reopen(store: Store, study_id: int, row: SlotRow) -> bool:
     }
     here = (Slot.study_id == study_id, Slot.number == row.number, Slot.token == row.token)
     with store.write() as connection:
+        control.hold(connection, study_id)
         statement = update(Slot).where(*here, Slot.state == "failed").values(values)
         return connection.execute(statement).rowcount == 1
 

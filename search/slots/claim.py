@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, update
 
-from search.slots.lease import COLUMNS, LEASE_SECONDS, MAX_ATTEMPTS, Lease, Wanted, lease_of
+from search.slots.lease import AWAY, COLUMNS, LEASE_SECONDS, MAX_ATTEMPTS, Lease, Wanted, lease_of
 from search.storage.dbclock import now
 from search.storage.store import Store
 from search.storage.tables import Control, Slot
@@ -70,7 +70,7 @@ def claim_unpublished(
 
 
 def wanted(store: Store, study_id: int) -> Wanted:
-    """What is wanted of the study's workers: running, paused or stopping."""
+    """What is wanted of the study's workers."""
     with store.read() as connection:
         return read_wanted(connection, study_id)
 
@@ -97,6 +97,8 @@ def _read_candidates(
     store: Store, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
 ) -> Sequence[Any]:
     with store.read() as connection:
+        if read_wanted(connection, study_id) in AWAY:
+            return []
         return _candidates(connection, study_id, condition, skip)
 
 

@@ -9,8 +9,11 @@ from search.storage.tables import Slot
 
 SlotState = Literal["open", "leased", "done", "failed"]
 Outcome = Literal["complete", "pruned", "diverged", "failed"]
-Wanted = Literal["running", "paused", "stopping", "moved"]
-"""What workers are to do; those of a study that was moved to another storage leave."""
+Wanted = Literal["running", "paused", "stopping", "moving", "moved"]
+"""What workers are to do; those of a study that is moved, or was moved to another storage, leave."""
+HERE: tuple[Wanted, ...] = ("running", "paused", "stopping")
+AWAY: tuple[Wanted, ...] = ("moving", "moved")
+"""Of a study that nobody may work at or change: it is on its way, or elsewhere."""
 
 LEASE_SECONDS = 60.0
 """How long a worker may be silent before its slot is anybody's."""

@@ -1,13 +1,14 @@
 """Steering: what a person asks of a study that exists; its workers hear it with their next renewal or claim."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omad_core.errors import ConfigError
 from search.errors import SpecConflict
 from search.slots import budget, endings
-from search.slots.keys import MOVED_TO
-from search.slots.lease import Wanted
+from search.slots.keys import ARRIVING, MOVED_TO, MOVING
+from search.slots.lease import AWAY, Wanted
 from search.slots.study import StudyHandle, optuna_study
 from search.storage.store import Store
 
@@ -15,17 +16,32 @@ MOST_TRIALS = 1_000_000
 
 
 def refuse_moved(store: Store, handle: StudyHandle) -> None:
-    """Raise SpecConflict, with its new address, for a study that lives in another storage now."""
-    if handle.wanted == "moved":
-        with store.guard():
-            where = store.rdb.get_study_user_attrs(handle.study_id).get(MOVED_TO, "another storage")
-        raise SpecConflict(
-            f"study {handle.name!r} was moved from {store.address} to {where}: give that one with --storage"
-        )
+    """Raise SpecConflict, with its new address, for a study that lives in another storage now, or is on its way."""
+    if handle.wanted not in AWAY:
+        return
+    with store.guard():
+        told = store.rdb.get_study_user_attrs(handle.study_id)
+    if handle.wanted == "moving":
+        raise SpecConflict(_on_its_way(store, handle, told))
+    raise SpecConflict(
+        f"study {handle.name!r} was moved from {store.address} to {told.get(MOVED_TO, 'another storage')}: "
+        "give that one with --storage"
+    )
+
+
+def _on_its_way(store: Store, handle: StudyHandle, told: Mapping[str, Any]) -> str:
+    again = "if the move was killed, the same `omad-search move` again does what is left"
+    if told.get(ARRIVING):
+        return f"study {handle.name!r} is on its way to {store.address} and not whole yet: wait; {again}"
+    where = told.get(MOVING, {}).get("to", "another place")
+    return (
+        f"study {handle.name!r} is being moved from {store.address} to {where}: wait; {again}, and "
+        f"`omad-search move {handle.name} --give-up` has it go on where it is"
+    )
 
 
 def want(store: Store, handle: StudyHandle, wanted: Wanted) -> None:
-    """Have all workers go on, wait, or leave. Raises SpecConflict for a study that was moved."""
+    """Have all workers go on, wait, or leave. Raises SpecConflict for a study that was moved, or is on its way."""
     refuse_moved(store, handle)
     budget.set_wanted(store, handle.study_id, wanted)
 

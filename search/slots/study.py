@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, select
 
 from search.errors import SpecConflict, StudyNotFound
 from search.slots import budget
-from search.slots.keys import SLOT, START, STUDY_UID
+from search.slots.keys import ARRIVING, SLOT, START, STUDY_UID
 from search.slots.lease import Wanted
 from search.storage.dbclock import now
 from search.storage.store import Store
@@ -151,6 +151,11 @@ def _create(
         raise SpecConflict(
             f"storage {store.address} has an Optuna study {name!r} of another kind ({found}; it must maximize "
             "one value); choose another name with --study"
+        )
+    if study.user_attrs.get(ARRIVING):
+        raise SpecConflict(
+            f"study {name!r} is on its way to {store.address} and not whole yet: wait; if the move was killed, "
+            "the same `omad-search move` again does what is left"
         )
     uid = study.user_attrs.get(STUDY_UID) or uuid.uuid4().hex
     study.set_user_attr(STUDY_UID, uid)

@@ -57,7 +57,7 @@ class StudyView:
     """Address without a password."""
     tracking: str
     """Address without a password."""
-    wanted: Literal["running", "paused", "stopping", "moved"] = "running"
+    wanted: Literal["running", "paused", "stopping", "moving", "moved"] = "running"
     trials: Sequence[TrialView] = ()
     """Every slot, by number: the budget is their count."""
     default_number: int | None = None

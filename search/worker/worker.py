@@ -8,6 +8,7 @@ from omad_core.errors import OmadError
 from omad_core.events import Busy, Event
 from search.slots import budget
 from search.slots.claim import wanted
+from search.slots.lease import AWAY
 from search.slots.ledger import check_alive
 from search.slots.study import StudyHandle
 from search.storage.patience import PATIENCE_SECONDS
@@ -44,6 +45,7 @@ class Worker:
         self._handing_in = HandingIn(self._desk, self._program, self._publications)
         self._seating = Seating(self._desk, self._program, self._handing_in)
         self._substitute = Substitute(self._desk, self._publications)
+        self._away = False
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Write checkpoints, release what is held and return from `run`; safe in a signal handler.
@@ -65,7 +67,8 @@ class Worker:
             while not self.stopping and self._work():
                 check_alive(self._desk.rooms.ledger)
             self._leave()
-            self._catch_up()
+            if not self._away:  # what this storage says of a study that has left it is no longer so
+                self._catch_up()
         finally:
             self._close()
 
@@ -93,11 +96,15 @@ class Worker:
 
     def _idle(self) -> bool:
         """Nothing to train now; somebody else's trial may yet become free."""
-        self._substitute.repair()
         store, study_id = self._desk.store, self._desk.handle.study_id
-        left = self._desk.patiently(lambda: budget.counts(store, study_id))
         asked = self._desk.patiently(lambda: wanted(store, study_id))
-        if left.ended or asked in ("stopping", "moved"):
+        if asked in AWAY:
+            log.info("the study is %s: this worker leaves", asked)
+            self._away = True
+            return False
+        self._substitute.repair()
+        left = self._desk.patiently(lambda: budget.counts(store, study_id))
+        if left.ended or asked == "stopping":
             log.info("nothing is left to train" if left.ended else f"the study is {asked}")
             return False
         self._pause()
