@@ -15,6 +15,8 @@ from tracking.redact import redact
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _LOGIN = frozenset({401, 403})
+_CLASH = f"/{sqlalchemy.exc.IntegrityError.code})"
+"""Ends what SQLAlchemy says when two writers insert one row, whatever the database; MLflow calls it a bad request."""
 
 _ADMISSION = (
     "If it asks for a login, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
@@ -47,6 +49,8 @@ def translate(error: Exception, address: str) -> TrackingError:
     place = redact(address)
     if is_away(error):
         return TrackingUnavailable(sentence(error, address))
+    if isinstance(error, MlflowException) and _CLASH in str(error):
+        return TrackingUnavailable(f"Another worker wrote to the tracking store {place} at the same moment.")
     status = _status(error)
     if status in _TRY_AGAIN:
         return TrackingUnavailable(

@@ -96,6 +96,15 @@ class Desk:
         """The action's answer, tried again while the storage is away, as long as there is time."""
         return patiently(action, self.left(self.rooms.patience_seconds))
 
+    def send(self, seconds: float, keep: Callable[[], None]) -> bool:
+        """Give the sender this time, trying again every second, while `keep` keeps leases; whether all is sent."""
+        end = time.monotonic() + self.left(seconds)
+        while not self.rooms.sender.drain(min(IDLE_SECONDS, end - time.monotonic())):
+            if time.monotonic() >= end:
+                return False
+            keep()
+        return True
+
     def optuna(self, slot: int) -> optuna.Study:
         """The Optuna study with the sampler of this slot."""
         spec = self.spec

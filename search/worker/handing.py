@@ -1,7 +1,6 @@
 """Handing in: how a trial leaves a worker: with its result, with a failure, or for the next worker to go on."""
 
 import logging
-import time
 from collections.abc import Sequence
 
 from omad_core.errors import OmadError
@@ -83,7 +82,7 @@ class HandingIn:
                 log.warning("trial %d goes back to its last checkpoint: %s", course.trial.number, error)
         self.settle()
         opened = any(course.hold.lease.mlflow_run_id for course in courses)
-        self._send(self._desk.left(DRAIN_SECONDS if opened else IDLE_SECONDS))
+        self._desk.send(DRAIN_SECONDS if opened else IDLE_SECONDS, self._program.keep)
         self.settle()
         for course in courses:
             self._desk.give_back(course.hold.lease)
@@ -105,11 +104,3 @@ class HandingIn:
             outcome=lease.outcome, value=lease.value, reason=lease.reason, attempt=lease.attempt
         )
         self._publications.submit(course.hold, course.recording.run_id, result)
-
-    def _send(self, seconds: float) -> None:
-        """Give the sender some time, while the leases are kept."""
-        end = time.monotonic() + seconds
-        while not self._desk.rooms.sender.drain(min(IDLE_SECONDS, end - time.monotonic())):
-            if time.monotonic() >= end:
-                return
-            self._program.keep()

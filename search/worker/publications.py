@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from search.errors import LeaseLost
 from search.records.publishing import Result, publish
 from search.slots.ledger import Hold
 from search.worker.desk import Desk
+from tracking.errors import TrackingUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -20,20 +22,28 @@ class Publications:
 
     def submit(self, hold: Hold, run_id: Callable[[], str], result: Result) -> None:
         """Have a result published soon; its lease is dropped then."""
-        rooms, folder = self._desk.rooms, self._desk.folder(hold.lease)
         self._holds.append(hold)
-
-        def job() -> None:
-            if hold.lost is None:
-                try:
-                    publish(rooms, hold.lease, run_id(), result, folder)
-                except LeaseLost as error:
-                    log.warning("%s; its successor publishes trial %d", error, result.number)
-            rooms.ledger.drop(hold)
-            self._holds.remove(hold)
-
+        job = partial(self._publish, hold, run_id, result)
         # In the place of a checkpoint that still waits there: it would come back after its deletion.
-        rooms.sender.submit(f"trial of slot {hold.lease.number}: checkpoint", job)
+        self._desk.rooms.sender.submit(f"trial of slot {hold.lease.number}: checkpoint", job)
+
+    def _publish(self, hold: Hold, run_id: Callable[[], str], result: Result) -> None:
+        rooms, folder = self._desk.rooms, self._desk.folder(hold.lease)
+        try:
+            if hold.lost is None:
+                publish(rooms, hold.lease, run_id(), result, folder)
+        except TrackingUnavailable:
+            raise  # the sender tries again, under the same lease
+        except LeaseLost as error:
+            log.warning("%s; its successor publishes trial %d", error, result.number)
+        except Exception:
+            self._let_go(hold)  # when the lease has run out, another worker tries
+            raise
+        self._let_go(hold)
+
+    def _let_go(self, hold: Hold) -> None:
+        self._desk.rooms.ledger.drop(hold)
+        self._holds.remove(hold)
 
     def keep(self) -> None:
         """Keep the leases of those that wait, for as long as this worker lives."""

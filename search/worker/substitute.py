@@ -58,7 +58,7 @@ class Substitute:
                 self._publish(lease)
             except (LeaseLost, OmadError, TrackingError) as error:
                 log.warning("slot %d cannot be published here: %s", lease.number, error)
-        if not desk.rooms.sender.drain(desk.left(DRAIN_SECONDS)):
+        if not desk.send(DRAIN_SECONDS, self._publications.keep):
             left = ", ".join(desk.rooms.sender.pending())
             log.warning("not sent yet: %s; it is kept here, and any later worker of the study sends it", left)
 
@@ -94,7 +94,7 @@ class Substitute:
         if self._leaves_to_others(hold, loaded, trial.number):
             return
         self._publications.submit(hold, lambda: run_id, self._result(lease, trial, loaded))
-        desk.rooms.sender.drain(DRAIN_SECONDS)
+        desk.send(DRAIN_SECONDS, self._publications.keep)
 
     def _leaves_to_others(self, hold: Hold, loaded: Loaded | None, number: int) -> bool:
         """Whether a complete trial's last checkpoint, and so its model, is not to be had here."""

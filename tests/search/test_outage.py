@@ -156,7 +156,7 @@ def assert_everything_once(site: Site) -> None:
     assert len(trials) == len(site.runs()) - 1 == site.trials
     frozen = {str(t.number): t for t in optuna_study(site.store, site.handle).get_trials()}
     for number, run in trials.items():
-        assert run.info.status == "FINISHED"
+        assert run.info.status == "FINISHED", (number, (site.folder / "worker.log").read_text())
         assert run.data.params.keys() == frozen[number].params.keys()
         for metric, first, every in (("train/alpha", 150, 50), ("eval/return_mean", 250, 250)):
             history = client.get_metric_history(run.info.run_id, metric)

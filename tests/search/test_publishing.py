@@ -1,21 +1,27 @@
 """The champion is the best, whoever publishes at the same time."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 
+from search.records.home import Home
 from search.records.publishing import Result, publish
 from search.records.recording import Rooms
 from search.slots import binding, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import claim, claim_unpublished
 from search.slots.lease import Lease
 from search.slots.ledger import Ledger
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.spec import catalog
 from search.spec.given import Given
 from search.storage.store import Store, open_storage
+from search.worker.desk import Desk, Place
+from search.worker.publications import Publications
+from tracking.errors import TrackingRefused
 from tracking.null import NullTracker
 from tracking.sender import Sender
 from tracking.spool import Spool
@@ -104,3 +110,35 @@ def test_a_better_one_that_is_not_stored_yet_crowns_itself_later(publisher) -> N
     assert registry.champion == "models:/m-run-0"
     later[0]()
     assert registry.champion == "models:/m-run-1"
+
+
+class Refusing(NullTracker):
+    """Takes everything but models."""
+
+    def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
+        raise TrackingRefused("no models here")
+
+
+def test_what_a_worker_cannot_publish_is_left_to_others_while_it_lives(
+    policy_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    spec = replace(SPEC, lease_seconds=1.0)
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        handle = create_study(store, "hopper", 3, spec.to_json(), [spec.defaults()])
+        desk = Desk(store, handle, Refusing(), Place(Home(tmp_path / "home")), 5.0)
+        lease = _end(store, handle, 3.0)
+        hold, publications = desk.rooms.ledger.hold(lease), Publications(desk)
+        result = Result(spec, lease.number, {}, policy_folder("hopper"), 700, Spool(tmp_path / "spool"))
+        publications.submit(hold, lambda: "run-0", result)
+        assert desk.rooms.sender.drain(10)
+        assert [str(failure.error) for failure in desk.rooms.sender.failures()] == ["no models here"]
+        end, other = time.monotonic() + 10, None
+        while other is None and time.monotonic() < end:
+            publications.keep()
+            time.sleep(0.1)
+            other = claim_unpublished(store, handle.study_id, "another", 60.0)
+        desk.rooms.sender.close(1)
+        desk.rooms.ledger.close()
+        desk.rooms.watch.close()
+    assert other is not None
+    assert other.number == lease.number

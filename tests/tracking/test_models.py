@@ -1,6 +1,8 @@
 """Published models load where pickles are forbidden, rank by their metrics, and one of them is champion."""
 
 import json
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tracking import mlflow_models
 from tracking.errors import ArtifactMissing, TrackingError, TrackingRefused, TrackingUnavailable
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.point import Row
+from tracking.sender import Sender
 from tracking.tracker import ModelFiles, RunInfo
 
 Maker = Callable[..., ModelFiles]
@@ -195,6 +198,27 @@ def test_the_champion_moves_to_a_better_model_and_the_old_one_stays_a_version(
     mlflow_tracker.register_champion(good, name, None)
     assert client.get_registered_model(name).description == "# Returns 100", "it keeps the card it has"
     np.testing.assert_array_equal(load(address).predict(one), 2 * one)
+
+
+def test_a_champion_that_another_worker_crowns_at_the_same_moment_is_crowned_again(
+    database_address: str, study: str, model_files: Maker, tmp_path: Path
+) -> None:
+    file = tmp_path / "clash.db"
+    shutil.copy(database_address.removeprefix("sqlite:///"), file)
+    tracker, name = MlflowTracker(f"sqlite:///{file}"), f"omad-{study}"
+    uri = tracker.publish_model(open_trial(tracker, study), "policy", model_files())
+    database = sqlite3.connect(file)
+    clash = "SELECT RAISE(ABORT, 'UNIQUE constraint failed: registered_model_aliases.name')"
+    database.execute(f"CREATE TRIGGER clash BEFORE INSERT ON registered_model_aliases BEGIN {clash}; END")
+    sender = Sender(first_pause=0.01, longest_pause=0.05)
+    sender.submit("crown", lambda: tracker.register_champion(uri, name, "# Card"))
+    assert not sender.drain(1.0)
+    database.execute("DROP TRIGGER clash")
+    database.close()
+    assert sender.close(20)
+    assert sender.failures() == []
+    model = MlflowClient(tracker.address).get_model_version_by_alias(name, "champion")
+    assert model.description == "# Card"
 
 
 def test_a_long_model_card_is_whole_among_the_models_files(

@@ -136,6 +136,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         (500, b"oh", TrackingUnavailable, "it answers with errors; its own log"),
         (503, b"later", TrackingUnavailable, "it answers with errors; its own log"),
         (429, b"too many", TrackingUnavailable, "it answers with errors; its own log"),
+        (400, b'{"error_code": "BAD_REQUEST", "message": "no"}', TrackingRefused, "does not accept this"),
     ],
 )
 def test_what_answers_but_does_not_serve_is_told_apart(
