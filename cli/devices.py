@@ -31,8 +31,14 @@ def plan(devices: str, workers: int | None, trials: int, threads: int | None = N
         count = workers or max(1, min(cores, MOST_CPU_WORKERS, trials))
         # Networks this small gain nothing from a second thread, and lose all where the cores are shared.
         return Plan(("cpu",) * count, threads or 1)
-    count = workers or len(chosen)
+    count = workers or min(len(chosen), trials)
     return Plan(tuple(chosen[n % len(chosen)] for n in range(count)), threads or max(1, cores // count))
+
+
+def plan_for(devices: str, workers: int | None, left: int) -> Plan:
+    """As `plan`, with no more workers than trials are left, however many are asked for; one sends what is left."""
+    useful = max(1, left)
+    return plan(devices, min(workers, useful) if workers else None, useful)
 
 
 def _chosen(devices: str) -> list[str]:

@@ -1,5 +1,7 @@
 """omad-search run: a study from its creation to its report."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +22,7 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
+    from cli.devices import Plan
     from cli.opening import Opened
     from cli.watching import Watch
     from search.slots.view import StudyView
@@ -49,38 +52,50 @@ def run(
     set_: Set = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
     """Search: train trials until the budget is used, then report. The same command again continues."""
-    from cli.devices import plan
+    from cli.devices import plan, plan_for
     from cli.opening import build, open_for_running
     from omad_core.envs import make_spec
-    from search.storage.store import open_storage
+    from search.storage.store import open_storage, probe
     from tracking.mlflow_tracker import MlflowTracker
 
     numbers = {"trials": trials, "seeds": seeds, "seed": study_seed}
     given = wishes.given(task or _task_of(study, storage), profile, numbers, env_steps, set_)
-    workplan = plan(devices, workers, trials or 1_000_000)
-    spec = build(given, study, workplan.has_gpu)
+    spec = build(given, study, plan(devices, workers, 1).has_gpu)
     make_spec(spec.task, spec.config.env)  # what cannot be made is told before anything is written
     if not out().is_terminal:
         say(f"study {spec.name}: opening {_shown(storage)}", stderr=True)
+    probe(storage)  # before anything is made: a wrong address leaves nothing behind
+    tracker = MlflowTracker(tracking)
+    tracker.check()
     with open_storage(storage, create=True) as store:
-        tracker = MlflowTracker(tracking)
-        tracker.check()
         opened = open_for_running(store, tracker, spec, given)
-        code = _work(store, tracker, opened, workplan, storage, tracking)
+        code = _work(store, tracker, opened, partial(plan_for, devices, workers), storage, tracking)
     raise typer.Exit(code)
 
 
 def _task_of(study: str | None, storage: str) -> str:
-    """The task of a study that exists: continuing it needs no more than its name."""
+    """The task of a study that exists: continuing it needs no more than its name. Raises StudyNotFound."""
     from omad_core.errors import ConfigError
+    from search.errors import StorageEmpty, StudyNotFound
     from search.slots.study import open_study
+    from search.spec import catalog
     from search.spec.spec import StudySpec
     from search.storage.store import open_storage
 
     if study is None:
         raise ConfigError("which task? Write --task hopper; `omad-search tasks` lists them all")
-    with open_storage(storage) as store:
-        return StudySpec.from_json(open_study(store, study).spec).task
+    try:
+        with open_storage(storage) as store:
+            return StudySpec.from_json(open_study(store, study).spec).task
+    except StorageEmpty:
+        missing = f"there is no study {study!r} to continue: storage {_shown(storage)} holds none yet"
+    except StudyNotFound as error:
+        missing = str(error)
+    task = study if study in catalog.shipped() else f"hopper --study {study}"
+    raise StudyNotFound(
+        f"{missing}. A new study needs its task: `omad-search run --task {task}` begins one, "
+        "`omad-search tasks` lists them all"
+    )
 
 
 def _shown(address: str) -> str:
@@ -90,7 +105,12 @@ def _shown(address: str) -> str:
 
 
 def _work(
-    store: "Store", tracker: Any, opened: "Opened", workplan: Any, storage: str, tracking: str | None
+    store: "Store",
+    tracker: Any,
+    opened: "Opened",
+    planned: Callable[[int], "Plan"],
+    storage: str,
+    tracking: str | None,
 ) -> int:
     """Run workers until nothing is left to do; then the report. Returns the exit code."""
     from cli.team import tell_failures
@@ -104,6 +124,7 @@ def _work(
     if left.ended and not left.unpublished:
         return _conclude(store, tracker, opened, None)
     home = open_home()
+    workplan = planned(left.total - left.done - left.failed)
     watch = Watch(
         supervisor(workplan, handle, home, storage, tracking), store, handle, _shown(tracker.address)
     )

@@ -13,6 +13,10 @@ class StorageRefused(SearchError):
     """This storage cannot be used as it is; repeating the call changes nothing."""
 
 
+class StorageEmpty(StorageRefused):
+    """There is nothing of omad-search in this storage yet; whoever may create a study makes it."""
+
+
 class StudyNotFound(SearchError):
     """No such study in this storage."""
 

@@ -12,11 +12,11 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.engine import URL
 
-from search.errors import StorageRefused
+from search.errors import StorageEmpty, StorageRefused
+from search.storage import sqlite_file
 from search.storage.engines import READ_ONLY, begin_immediately, build_engine, engine_options, write_ahead
 from search.storage.faults import guarded
 from search.storage.locks import creation_lock
-from search.storage.mounts import network_type
 from search.storage.tables import SCHEMA_VERSION, Base, Schema
 from search.storage.urls import SQLITE, backend, parse, redacted_url, require_driver
 
@@ -85,11 +85,11 @@ class Store:
 
 
 def open_storage(url: str, create: bool = False) -> Store:
-    """Open a storage; `create` makes what is missing. Raises StorageRefused, StorageUnavailable."""
-    parsed = parse(url)
-    require_driver(parsed)
-    if backend(parsed) is SQLITE:
-        _check_file(parsed, create)
+    """Open a storage; `create` makes what is missing. Raises StorageRefused, StorageUnavailable.
+
+    One that holds nothing of ours, without `create`: StorageEmpty.
+    """
+    parsed = _checked(url, create)
     engine = build_engine(parsed)
     try:
         with guarded(parsed):
@@ -102,39 +102,52 @@ def open_storage(url: str, create: bool = False) -> Store:
     return Store(parsed, engine, rdb, get_storage(rdb))
 
 
-def _check_file(url: URL, create: bool) -> None:
-    shown = redacted_url(url)
-    if not url.database or url.database == ":memory:":
-        raise StorageRefused(
-            f"storage {shown} lives in the memory of one process; give a file, such as sqlite:///omad.db"
-        )
-    if url.database.startswith("file:"):
-        raise StorageRefused(f"storage {shown}: SQLite's file: form is not supported; give a plain path")
-    path = Path(url.database)
-    if not path.parent.is_dir():
-        raise StorageRefused(f"storage {shown}: there is no folder {path.parent.resolve()}; create it first")
-    if path.is_dir():
-        raise StorageRefused(f"storage {shown} is a folder; give a file in it, such as {path / 'omad.db'}")
-    if kind := network_type(path):
-        raise StorageRefused(
-            f"storage {shown} lies on a network file system ({kind}), where SQLite loses writes; give a path on a "
-            "local disk, or PostgreSQL: postgresql://user@host/database"
-        )
-    if not create and not path.exists():
-        raise StorageRefused(f"storage {shown}: there is no such file; `omad-search run` creates one")
+def probe(url: str) -> None:
+    """Raise what opening it with `create` would, and leave nothing behind."""
+    parsed = _checked(url, create=True)
+    if backend(parsed) is SQLITE and not Path(str(parsed.database)).exists():
+        return  # looking would make an empty file
+    engine = build_engine(parsed)
+    try:
+        with guarded(parsed):
+            _version_here(parsed, engine)
+    finally:
+        engine.dispose()
+
+
+def _checked(url: str, create: bool) -> URL:
+    """The URL, if it names a storage that can be opened from here. Raises StorageRefused."""
+    parsed = parse(url)
+    require_driver(parsed)
+    if backend(parsed) is SQLITE:
+        sqlite_file.check(parsed, create)
+    return parsed
 
 
 def _prepare(url: URL, engine: Engine, create: bool) -> None:
-    version = _schema_version(engine)
-    if version is None and not create:
-        raise StorageRefused(
+    if _version_here(url, engine) is not None:
+        return
+    if not create:
+        raise StorageEmpty(
             f"storage {redacted_url(url)} holds no study of omad-search; `omad-search run` creates one"
         )
-    if version is None:
-        with creation_lock(url, engine):
-            version = _schema_version(engine) or _create(url, engine)
-    if version != SCHEMA_VERSION:
+    with creation_lock(url, engine):
+        if _version_here(url, engine) is None:
+            _create(url, engine)
+
+
+def _version_here(url: URL, engine: Engine) -> int | None:
+    """Version of our tables; None where they may be made. Raises StorageRefused for what we cannot use."""
+    version = _schema_version(engine)
+    if version not in (None, SCHEMA_VERSION):
         raise StorageRefused(_other_version(url, version))
+    if version is None and set(inspect(engine).get_table_names()) >= MLFLOW_TABLES:
+        raise StorageRefused(
+            f"storage {redacted_url(url)} holds MLflow's tables; Optuna and MLflow cannot share one schema "
+            "(both own `alembic_version`). Give each its own database, SQLite file, or PostgreSQL schema, "
+            "such as postgresql://user@host/database?options=-csearch_path%3Doptuna"
+        )
+    return version
 
 
 def _schema_version(engine: Engine) -> int | None:
@@ -144,14 +157,8 @@ def _schema_version(engine: Engine) -> int | None:
         return connection.scalar(select(Schema.version))
 
 
-def _create(url: URL, engine: Engine) -> int:
+def _create(url: URL, engine: Engine) -> None:
     """Make Optuna's tables and ours; every step can be repeated, so a crash in between is repaired."""
-    if set(inspect(engine).get_table_names()) >= MLFLOW_TABLES:
-        raise StorageRefused(
-            f"storage {redacted_url(url)} holds MLflow's tables; Optuna and MLflow cannot share one schema "
-            "(both own `alembic_version`). Give each its own database, SQLite file, or PostgreSQL schema, "
-            "such as postgresql://user@host/database?options=-csearch_path%3Doptuna"
-        )
     if backend(url) is SQLITE:
         write_ahead(engine)
     _optuna_storage(url, create_tables=True).engine.dispose()
@@ -159,7 +166,6 @@ def _create(url: URL, engine: Engine) -> int:
     with engine.begin() as connection:
         connection.execute(insert(Schema).values(id=1, version=SCHEMA_VERSION))
     log.info("created the tables of storage %s", redacted_url(url))
-    return SCHEMA_VERSION
 
 
 def _optuna_storage(url: URL, create_tables: bool) -> RDBStorage:

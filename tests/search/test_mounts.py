@@ -23,7 +23,7 @@ def test_the_innermost_mount_decides(tmp_path: Path, kind: str, found: str | Non
 
 
 def test_sqlite_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.storage.store.network_type", lambda path: "nfs4")
+    monkeypatch.setattr("search.storage.sqlite_file.network_type", lambda path: "nfs4")
     with pytest.raises(StorageRefused, match=r"nfs4.*PostgreSQL"):
         open_storage(f"sqlite:///{tmp_path}/omad.db", create=True)
     assert not list(tmp_path.iterdir())

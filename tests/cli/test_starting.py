@@ -1,0 +1,138 @@
+"""What `run` does before anything is trained: no more is started than is of use, nothing is left where it fails."""
+
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cli import watching
+from cli.devices import Plan
+from search.slots import slots
+from search.slots.claim import claim
+from search.slots.study import create_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import open_storage
+from tracking.mlflow_tracker import MlflowTracker
+
+# MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+Run = Callable[..., str]
+NEW = ("run", "--task", "hopper", "--profile", "smoke")
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """The plans by which workers would have been started."""
+    plans: list[Plan] = []
+
+    def started(plan: Plan, *_: object) -> None:
+        plans.append(plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "supervisor", started)
+    return plans
+
+
+def end(url: str, trials: int, published: bool) -> None:
+    """Let trials of a study of four have their results."""
+    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 4}), has_gpu=False)
+    with open_storage(url, create=True) as store:
+        handle = create_study(store, "hopper", 4, spec.to_json(), [spec.defaults()])
+        for number in range(trials):
+            lease = claim(store, handle.study_id, "gone", 60.0)
+            assert lease is not None
+            ended = slots.finish(store, lease, "pruned", float(number))
+            if published:
+                slots.publish(store, ended)
+
+
+@pytest.mark.parametrize(("ended", "workers"), [(0, 4), (3, 1), (4, 1)])
+def test_no_more_workers_are_started_than_trials_are_left(
+    run: Run, planned: list[Plan], tmp_path: Path, ended: int, workers: int
+) -> None:
+    end(f"sqlite:///{tmp_path}/omad.db", ended, published=ended < 4)
+    run("run", "--study", "hopper", "--workers", "6", "--devices", "cpu", code=130)
+    run("run", "--study", "hopper", "--workers", "6", "--devices", "cpu", "--trials", "9", code=130)
+    assert [len(plan.devices) for plan in planned] == [workers, min(6, 9 - ended)]
+
+
+def test_fewer_workers_than_trials_are_started_where_that_is_asked_for(run: Run, planned: list[Plan]) -> None:
+    run(*NEW, "--trials", "4", "--workers", "2", "--devices", "cpu", code=130)
+    assert [len(plan.devices) for plan in planned] == [2]
+
+
+def nobody_there() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def foreign_tracking(folder: Path) -> str:
+    """An MLflow database of another MLflow."""
+    MlflowTracker(f"sqlite:///{folder}/made.db").check()
+    # Under another name: what was prepared once in this process is not looked at again.
+    theirs = shutil.copy(folder / "made.db", folder / "theirs.db")
+    with closing(sqlite3.connect(theirs)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'another'")
+        connection.commit()
+    return f"sqlite:///{theirs}"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        lambda folder: ("--tracking", f"http://127.0.0.1:{nobody_there()}"),
+        lambda folder: ("--tracking", "gopher://somewhere"),
+        lambda folder: ("--tracking", foreign_tracking(folder)),
+        lambda folder: ("--storage", f"postgresql://me:secret@127.0.0.1:{nobody_there()}/x"),
+        lambda folder: ("--storage", foreign_tracking(folder)),
+        lambda folder: ("--storage", "sqlite:///missing/omad.db"),
+        lambda folder: ("--storage", "redis://here"),
+    ],
+)
+def test_a_wrong_address_leaves_nothing_behind(
+    run: Run,
+    option: Callable[[Path], tuple[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+) -> None:
+    said = run(*NEW, *option(tmp_path_factory.mktemp("elsewhere")), code=1)
+    assert said.splitlines()[-1].startswith("error: ")
+    assert "unexpected" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_storage_that_another_process_makes_is_left_to_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "omad.db").touch()
+    run(*NEW, "--tracking", "gopher://somewhere", code=1)
+    assert (tmp_path / "omad.db").stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("mine", "`omad-search run --task hopper --study mine`"),
+        ("swimmer_2x1", "`omad-search run --task swimmer_2x1`"),
+    ],
+)
+def test_a_study_that_is_not_there_is_told_with_the_line_that_begins_it(
+    run: Run, tmp_path: Path, name: str, line: str
+) -> None:
+    said = run("run", "--study", name, code=2)
+    assert said.startswith(
+        f"error: there is no study '{name}' to continue: storage sqlite:///omad.db holds none yet."
+    )
+    assert f"A new study needs its task: {line} begins one" in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+    end(f"sqlite:///{tmp_path}/omad.db", 0, published=False)
+    said = run("run", "--study", name, code=2)
+    assert f"storage sqlite:///omad.db has no study '{name}'; it has: hopper" in said
+    assert f"A new study needs its task: {line} begins one" in said
+    said = run("run", "--study", "hoper", code=2)
+    assert "did you mean 'hopper'?" in said
