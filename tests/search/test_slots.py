@@ -63,7 +63,7 @@ def test_a_worker_whose_slot_was_taken_over_is_refused(store: Store, handle: Stu
     assert dataclasses.replace(after, expires_in=0) == dataclasses.replace(before, expires_in=0)
 
 
-@pytest.mark.parametrize("name", set(WRITES) - {"publish", "forget_checkpoints", "renew", "check"})
+@pytest.mark.parametrize("name", sorted(set(WRITES) - {"publish", "forget_checkpoints", "renew", "check"}))
 def test_a_worker_whose_finished_slot_was_taken_over_is_refused(
     store: Store, handle: StudyHandle, name: str
 ) -> None:
