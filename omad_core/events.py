@@ -47,6 +47,15 @@ class Diverged:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """A member cannot begin: its environments raise when they are reset. Others go on; it stays until evicted."""
+
+    member: MemberId
+    env_steps: int
+    error: Exception
+
+
+@dataclass(frozen=True)
 class Busy:
     """The next `advance` may be silent for up to `at_most_seconds` (compilation, graph capture)."""
 
@@ -63,4 +72,4 @@ class Warned:
     message: str
 
 
-Event = Progress | Evaluated | Finished | Diverged | Busy | Warned
+Event = Progress | Evaluated | Finished | Diverged | Broken | Busy | Warned

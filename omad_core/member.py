@@ -17,6 +17,7 @@ class Phase(Enum):
     EVALUATING = "evaluating"
     FINISHED = "finished"
     DIVERGED = "diverged"
+    BROKEN = "broken"
 
 
 @dataclass(eq=False)

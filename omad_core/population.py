@@ -7,9 +7,9 @@ import torch
 
 from omad_core import devices
 from omad_core.config import TrainConfig
-from omad_core.errors import CheckpointError, ConfigError
+from omad_core.errors import ConfigError
 from omad_core.evaluator import Evaluator
-from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress, Warned
+from omad_core.events import Broken, Busy, Diverged, Event, Finished, MemberId, Progress, Warned
 from omad_core.graphs import RECORDING_SECONDS
 from omad_core.member import Member, Phase
 from omad_core.policy import Policy
@@ -60,7 +60,7 @@ class Population:
         try:
             if state is not None:
                 self._program.check(member, state)
-        except CheckpointError:
+        except Exception:  # a user's environment that takes its state back may raise anything
             self._roster.remove(member)
             raise
         return member.id
@@ -83,7 +83,12 @@ class Population:
         """Let members begin whose time has come; those that had ended say so again."""
         events: list[Event] = []
         for member, state in self._roster.begin_due():
-            exact = self._program.seat(member, state, self._roster.seated())
+            try:
+                exact = self._program.seat(member, state, self._roster.seated())
+            except Exception as error:  # noqa: BLE001 - the border to users' environments: the others go on
+                member.phase = Phase.BROKEN
+                events.append(Broken(member.id, member.env_steps, error))
+                continue
             if not exact:
                 text = f"{self.spec.name} cannot save its state: the running episodes were cut and begin anew"
                 events.append(Warned(member.id, member.env_steps, text))

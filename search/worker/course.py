@@ -10,8 +10,8 @@ from typing import Any
 from optuna.trial import Trial
 
 from omad_core.config import TrainConfig
-from omad_core.errors import CheckpointError
-from omad_core.events import Busy, Diverged, Evaluated, Event, Finished, MemberId, Progress, Warned
+from omad_core.errors import CheckpointError, TaskError
+from omad_core.events import Broken, Busy, Diverged, Evaluated, Event, Finished, MemberId, Progress, Warned
 from omad_core.policy import Policy
 from omad_core.population import Population
 from omad_core.state import MemberState
@@ -100,7 +100,7 @@ class Course:
         return [list(each) for each in self._evaluations]
 
     def hear(self, event: Event) -> None:
-        """What the population says of one of the members."""
+        """What the population says of one of the members. Raises TaskError where one cannot begin."""
         match event:
             case Progress():
                 self._trained(event)
@@ -112,6 +112,8 @@ class Course:
                 self.diverged = (
                     f"{event.what} at step {event.env_steps:,} (seed {self._seed_of(event.member)})"
                 )
+            case Broken(error=error):
+                raise TaskError(f"it cannot begin: {type(error).__name__}: {error}") from error
             case Warned():
                 log.warning("trial %d at step %d: %s", self.trial.number, event.env_steps, event.message)
             case Busy():
@@ -163,9 +165,9 @@ class Course:
         self._rooms.ledger.submit(self.hold, write)
 
     def due_for_checkpoint(self, population: Population) -> bool:
-        """Whether it is time to write one; not before an evaluation that is due is in the curve.
+        """Whether it is time to write one; not while an evaluation is due or running.
 
-        Curves are sent up to a checkpoint's step, and that row has the same step.
+        That would be no part of it: whoever goes on from there would have to play its episodes again.
         """
         due = time.monotonic() >= self._next_checkpoint
         return due and all(population.between_evaluations(member) for member in self.members)

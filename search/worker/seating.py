@@ -3,7 +3,7 @@
 import logging
 
 from omad_core.errors import OmadError
-from search.errors import LeaseLost, StorageUnavailable
+from search.errors import LeaseLost, SearchError, StorageUnavailable
 from search.records.keeping import goes_back
 from search.slots.lease import Lease
 from search.worker.claiming import Claimer
@@ -71,9 +71,12 @@ class Seating:
         except TrackingUnavailable as error:
             self._claimer.put_off(course, error)
             self._program.drop(course)
-        except (OmadError, TrackingError) as error:
+        except SearchError:
+            raise
+        except Exception as error:  # the worker's border: users' environments may raise anything
             log.exception("trial %d cannot begin", course.trial.number)
-            self._ending.fail(course, str(error))
+            told = isinstance(error, (OmadError, TrackingError))
+            self._ending.fail(course, str(error) if told else f"{type(error).__name__}: {error}")
 
     def _resume(self, course: Course) -> None:
         """Begin a course from its newest checkpoint, if it has one."""

@@ -10,10 +10,11 @@ import torch
 from omad_core import checkpoint
 from omad_core.envs import make_env
 from omad_core.errors import CheckpointError, ConfigError
-from omad_core.events import Evaluated, Finished, Progress, Warned
+from omad_core.events import Broken, Evaluated, Finished, Progress, Warned
 from omad_core.population import Population
 from omad_core.settings import replace
 from omad_core.streams import Stream, env_seeds
+from omad_core.training import train
 
 
 def advance_to(population, member, env_steps):
@@ -352,3 +353,49 @@ def test_a_users_own_environment_trains_and_says_that_its_episodes_begin_anew(sm
     assert warned == ["toy_worlds:relay cannot save its state: the running episodes were cut and begin anew"]
     assert [e.env_steps for e in events if isinstance(e, Evaluated)] == [40, 60]
     second.close()
+
+
+def test_a_member_whose_environment_cannot_be_reset_harms_nobody(small, run_to_end, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    (refused,) = (seed % 2**32 for seed in env_seeds(2, Stream.RESET, 0, range(1)))
+    config = small(task="toy_worlds:locked", **{"env.args": {"refused": int(refused)}})
+    alone = Population(config, capacity=2, slice_seconds=0)
+    member = alone.admit(replace(config, {"seed": 1}))
+    expected = course(run_to_end(alone, {member}), member)
+    alone.close()
+    population = Population(config, capacity=2, slice_seconds=0)
+    well, broken = (population.admit(replace(config, {"seed": seed})) for seed in (1, 2))
+    events = run_to_end(population, {well})
+    (told,) = [e for e in events if isinstance(e, Broken)]
+    assert (told.member, told.env_steps, str(told.error)) == (broken, 0, "no way in")
+    assert course(events, well) == expected
+    assert not [e for e in events if isinstance(e, Progress) and e.member == broken]
+    population.evict(broken)
+    third = population.admit(replace(config, {"seed": 3}))
+    assert course(run_to_end(population, {third}), third)
+    population.close()
+    with pytest.raises(ValueError, match="no way in"):
+        list(train(replace(config, {"seed": 2})))
+
+
+def test_a_member_whose_environment_cannot_take_its_state_back_leaves_its_place_free(
+    small, run_to_end, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    config = small(task="toy_worlds:saving_relay")
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    advance_to(population, member, 20)
+    state = population.snapshot(member)
+    population.evict(member)
+
+    def broken(*_):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("toy_worlds.SavingRelay.restore_state", broken)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            population.admit(config, state)
+    member = population.admit(config, state)
+    assert [at for at, _ in course(run_to_end(population, {member}), member)] == [40, 60]
+    population.close()

@@ -81,6 +81,19 @@ class SavingRelay(Relay):
         self.draw.bit_generator.state = full
 
 
+class Locked(Relay):
+    """Nobody enters an episode of one seed."""
+
+    def __init__(self, refused: int) -> None:
+        super().__init__()
+        self.refused = refused
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        if seed == self.refused:
+            raise ValueError("no way in")
+        return super().reset(seed, options)
+
+
 class Switches(Relay):
     """Agents that press one of three buttons."""
 
@@ -109,5 +122,5 @@ def saving_relay(length: int = 5) -> SavingRelay:
     return SavingRelay(length)
 
 
-switches, unbounded, empty = Switches, Unbounded, Empty
+locked, switches, unbounded, empty = Locked, Switches, Unbounded, Empty
 not_a_factory = 3

@@ -1,0 +1,77 @@
+"""Environments that raise when they are made or reset: such a trial fails like any other, and nobody else does."""
+
+import importlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from omad_core.envs import make_spec
+from search.records.home import Home
+from search.slots import budget
+from search.slots.lease import SlotRow
+from search.slots.study import create_study, optuna_study
+from search.spec import catalog
+from search.spec.given import Given
+from search.storage.store import open_storage
+from search.worker.desk import Place
+from search.worker.worker import Worker
+from tracking.null import NullTracker
+
+Work = Callable[..., list[SlotRow]]
+MAX_ATTEMPTS = 3
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Has a worker of this process work to the end of a study of two trials; its slots."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    train = {"env_steps": 200, "random_steps": 50, "log_every_steps": 50, "evaluation.every_steps": 100}
+    numbers = {"trials": 2, "max_attempts": MAX_ATTEMPTS, "checkpoint_seconds": 0.0}
+    given = Given(profile="smoke", numbers=numbers, train=train)
+    spec = catalog.build(catalog.find("fragile_worlds:make"), given, has_gpu=False)
+
+    def to_the_end(pack: int, makes: int = 0, resets_of: int | None = None) -> list[SlotRow]:
+        make_spec(spec.task, spec.config.env)  # looks at an environment, and is remembered
+        trouble = importlib.import_module("fragile_worlds").trouble
+        trouble.makes, trouble.resets_of, trouble.made = makes, resets_of, 0
+        with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+            handle = create_study(store, spec.name, 2, spec.to_json(), [spec.defaults()])
+            Worker(store, handle, NullTracker(), Place(Home(tmp_path / "home"), pack=pack)).run()
+            states = {trial.number: trial.state for trial in optuna_study(store, handle).get_trials()}
+            rows = budget.rows(store, handle.study_id)
+        for row in rows:
+            told = states[row.number] is TrialState.COMPLETE
+            assert told == (row.outcome == "complete")
+            assert row.published
+        return rows
+
+    return to_the_end
+
+
+def test_a_trial_whose_environment_cannot_be_made_is_tried_again(
+    work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        first, second = work(pack=1, makes=MAX_ATTEMPTS - 1)
+    assert caplog.text.count("trial 0 cannot begin") == MAX_ATTEMPTS - 1
+    assert "no licence is left" in caplog.text
+    assert (first.outcome, first.token) == ("complete", MAX_ATTEMPTS)
+    assert (second.outcome, second.token) == ("complete", 1)
+
+
+def test_one_that_never_can_be_made_fails_with_the_reason(work: Work) -> None:
+    for row in work(pack=1, makes=1_000):
+        assert (row.outcome, row.token) == ("failed", MAX_ATTEMPTS)
+        assert row.reason == "ValueError: no licence is left"
+
+
+def test_one_that_cannot_be_reset_fails_and_its_neighbour_in_the_program_trains_on(work: Work) -> None:
+    from fragile_worlds import TRAINING_OF_PLACE_1
+
+    first, second = work(pack=2, resets_of=TRAINING_OF_PLACE_1)
+    assert (first.outcome, first.token) == ("complete", 1)
+    assert (second.outcome, second.token) == ("failed", MAX_ATTEMPTS)
+    assert second.reason == "it cannot begin: ValueError: the arena is locked"
