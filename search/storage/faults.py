@@ -16,6 +16,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import Duplicate, SearchError, StorageRefused, StorageUnavailable
+from search.storage.away import reason
 from search.storage.urls import redacted_url, scrubbed
 
 CHECK_SERVER = "check the address, that the server runs, user and password (URL, PGPASSFILE, OMAD_STORAGE)"
@@ -56,7 +57,7 @@ def translated(error: BaseException, url: URL) -> SearchError:
         if name.startswith(prefix):
             return kind(f"{where}: {meaning} ({text})")
     if not name and _passing(error):
-        return StorageUnavailable(f"{where}: {text}; {CHECK_SERVER}")
+        return StorageUnavailable(f"{where}: {reason(text, url) or f'{text}; {CHECK_SERVER}'}")
     return StorageRefused(f"{where}: {text}")
 
 

@@ -73,13 +73,13 @@ def require_driver(url: URL) -> None:
 
 
 def redacted_url(url: str | URL) -> str:
-    """The URL as it may be shown: no password, neither before the @ nor among the options."""
+    """The URL as a person writes it and it may be shown: without our driver, and without passwords anywhere."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return re.sub(r"(://[^:/@]*):.*@", rf"\1:{HIDDEN}@", str(url))
     secret = {key: HIDDEN for key in parsed.query if key in SECRET_OPTIONS}
-    parsed = parsed.update_query_dict(secret)
+    parsed = parsed.set(drivername=parsed.drivername.partition("+")[0]).update_query_dict(secret)
     return parsed.render_as_string(hide_password=True).replace("%2A%2A%2A", HIDDEN)
 
 

@@ -96,7 +96,10 @@ def test_what_is_wrongly_asked_is_one_sentence_and_code_2(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--storage", "postgresql://me:secret@127.0.0.1:1/x"], "Connection refused"),
+        (
+            ["--storage", "postgresql://me:secret@127.0.0.1:1/x"],
+            "nothing listens at 127.0.0.1, port 1; start",
+        ),
         (["--storage", "sqlite:////no/such/folder/omad.db"], "there is no folder /no/such/folder"),
         (["--storage", "redis://me:secret@host"], "'redis' is not supported"),
     ],
