@@ -13,7 +13,7 @@ from typing import Any
 
 from omad_core import settings
 from omad_core.config import TrainConfig
-from omad_core.errors import ConfigError
+from omad_core.errors import ConfigError, TaskError
 from omad_core.tasks import find as find_task
 from search.spec.components import Component
 from search.spec.dimensions import Dimension
@@ -32,6 +32,8 @@ class Study:
     task: str
     name: str
     files: tuple[StudyFile, ...]
+    path: str = ""
+    """The user's own file; empty for a study that comes with the package."""
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -63,22 +65,27 @@ def find(task: str) -> Study:
 
 
 def build(study: Study, given: Given, *, has_gpu: bool, name: str | None = None) -> StudySpec:
-    """The effective spec. Raises ConfigError naming the file, table or option at fault."""
+    """The effective spec. Raises ConfigError naming the file, table, setting or option at fault."""
     profile = given.profile or ("gpu" if has_gpu else "laptop")
     layers = study.layers(profile)
     config = settings.replace(_config(layers, study.task), given.train)
     numbers: dict[str, Any] = {}
     for layer in layers:
         numbers.update(layer.numbers)
-    return StudySpec(
-        name=name or study.name,
-        profile=profile,
-        train=settings.to_dict(config),
-        space=_space(layers).without(tuple(given.train)),
-        sampler=_component("sampler", "tpe", layers),
-        pruner=_component("pruner", "median", layers),
-        **{**numbers, **given.numbers},
-    )
+    try:
+        return StudySpec(
+            name=name or study.name,
+            profile=profile,
+            train=settings.to_dict(config),
+            space=_space(layers).without(tuple(given.train)),
+            sampler=_component("sampler", "tpe", layers),
+            pruner=_component("pruner", "median", layers),
+            **{**numbers, **given.numbers},
+        )
+    except ConfigError as error:
+        if not study.path or repr(name) in str(error):  # a name that was given is not the file's
+            raise
+        raise ConfigError(f"{study.path}: {error}") from None
 
 
 def check(study: Study) -> None:
@@ -106,8 +113,11 @@ def _of_file(path: Path) -> Study:
     if task is None:
         raise ConfigError(f'{path} names no task: add a line such as task = "hopper"')
     if ":" not in task:
-        find_task(task)
-    return Study(task, file.name or path.stem, (*files, file))
+        try:
+            find_task(task)
+        except TaskError as error:
+            raise TaskError(f"{path}: {error}") from None
+    return Study(task, file.name or path.stem, (*files, file), str(path))
 
 
 def _shipped(name: str) -> StudyFile:

@@ -141,6 +141,13 @@ def test_what_is_not_understood_is_refused_with_the_place(file: Path, text: str,
     with pytest.raises(OmadError, match=complaint) as caught:
         catalog.check(catalog.find(str(file)))
     assert "\n" not in str(caught.value)
+    assert str(file) in str(caught.value), "each names the file"
+
+
+def test_a_name_that_is_given_is_not_the_files_fault(file: Path) -> None:
+    file.write_text('task = "hopper"')
+    with pytest.raises(ConfigError, match=r"^'my study' is no study name"):
+        catalog.build(catalog.find(str(file)), Given(), has_gpu=False, name="my study")
 
 
 @pytest.mark.parametrize(
