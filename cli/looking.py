@@ -40,7 +40,7 @@ def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
     gc.disable()
     try:
         with found(storage, study) as (store, handle):
-            return status.read(store, handle, shown(tracking))
+            return status.read(store, handle, recorded(handle, tracking))
     finally:
         gc.enable()
 
@@ -63,6 +63,11 @@ def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | 
     except TrackingError as error:
         say(f"the model of trial {trial.number} cannot be looked up: {error}", stderr=True)
         return trial
+
+
+def recorded(handle: "StudyHandle", tracking: str | None) -> str:
+    """Where a study is recorded, as it may be shown: as it was said now, or when that began."""
+    return shown(tracking) if tracking or not handle.tracking else handle.tracking
 
 
 def shown(tracking: str | None) -> str:

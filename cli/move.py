@@ -56,6 +56,8 @@ def move(
     from search.slots.study import open_study
     from search.storage.store import open_storage
     from search.storage.urls import parse
+    from tracking import mlflow_address
+    from tracking.redact import redact
 
     if give_up:
         _give_up(study, storage)
@@ -67,12 +69,13 @@ def move(
     with open_storage(storage) as source:
         handle = open_study(source, study)
         copy = _copying(source, handle, from_tracking, tracking) if tracking else dict
+        new = redact(mlflow_address.resolve(tracking)) if tracking else None
         if to is None:
-            moving.move_runs(source, handle, copy, looking.shown(tracking))
+            moving.move_runs(source, handle, copy, new)
             _tell(source, handle, tracking)
             return
         with open_storage(to, create=True) as target:
-            _tell(target, moving.move(source, handle, target, copy), tracking)
+            _tell(target, moving.move(source, handle, target, copy, new), tracking)
 
 
 def _give_up(study: str, storage: str) -> None:
@@ -85,6 +88,7 @@ def _give_up(study: str, storage: str) -> None:
 
 def _copying(store: "Store", handle: "StudyHandle", old: str | None, new: str) -> "CopyRuns":
     """Copies the study's runs from one MLflow store to the other."""
+    from search.records.whereabouts import copied, refuse_elsewhere, refuse_same
     from search.slots import budget
     from tracking.mlflow_moving import copy_study
     from tracking.mlflow_tracker import MlflowTracker
@@ -92,8 +96,13 @@ def _copying(store: "Store", handle: "StudyHandle", old: str | None, new: str) -
     def copy() -> dict[str, str]:
         rows = budget.rows(store, handle.study_id)
         runs = [row.mlflow_run_id for row in rows if row.mlflow_run_id is not None]
-        ends = MlflowTracker(old), MlflowTracker(new)
-        return copy_study(*ends, handle.name, handle.uid, f"omad-{handle.name}", runs)
+        source, target = MlflowTracker(old), MlflowTracker(new)
+        source.check()
+        refuse_elsewhere(handle, source, "--from-tracking")
+        if source.address != target.address:  # of one and the same, copying says so
+            refuse_same(handle, target)
+        ids = copy_study(source, target, handle.name, handle.uid, f"omad-{handle.name}", runs)
+        return copied(store, handle, target, ids)
 
     return copy
 

@@ -53,13 +53,14 @@ def work(
     torch.set_num_threads(manner.threads or 1)
     signs = pulse.inherited()
     tracker = MlflowTracker(tracking)
-    if SUPERVISED in os.environ:  # its supervisor has seen both; what is away now comes back
+    supervised = SUPERVISED in os.environ  # its supervisor has seen both; what is away now comes back
+    if supervised:
         store = patiently(lambda: open_storage(storage), manner.patience_seconds)
     else:
         tracker.check()
         store = open_storage(storage)
     with store:
-        handle = join(store, study, given)
+        handle = join(store, study, given, tracker, may_be_away=supervised)
         place = Place(home, manner.device, manner.pack)
         working = Worker(store, handle, tracker, place, manner.patience_seconds, signs)
         _stop_when_told(working, manner.grace_seconds)

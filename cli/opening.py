@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from search.records.overview import parent_info
+from search.records.whereabouts import recorded_in
 from search.slots import budget
 from search.slots.steering import refuse_moved
 from search.slots.study import StudyHandle, create_study
@@ -41,6 +42,7 @@ def open_for_running(store: Store, tracker: Tracker, spec: StudySpec, given: Giv
     # A task may be given as a study file; the spec has its name.
     refuse_differences(spec.name, stored, replace(given, task=spec.task))
     trials = int(given.numbers.get("trials", 0))
+    handle = recorded_in(store, handle, tracker)
     added = budget.extend(store, handle.study_id, trials) if trials > stored.trials else 0
     budget.set_wanted(store, handle.study_id, "running")
     run_id = tracker.open_run(parent_info(stored, handle, store.address))

@@ -42,9 +42,9 @@ def _watch(study: str | None, storage: str, tracking: str | None) -> None:
     from search.slots import status as reading
 
     with looking.found(storage, study) as (store, handle):
-        seen = reading.read(store, handle, looking.shown(tracking))
+        seen = reading.read(store, handle, looking.recorded(handle, tracking))
         with Live(LiveView(seen), console=out(), auto_refresh=False) as live:
             while not seen.ended:
                 time.sleep(WATCH_SECONDS)
-                seen = reading.read(store, handle, looking.shown(tracking))
+                seen = reading.read(store, handle, looking.recorded(handle, tracking))
                 live.update(LiveView(seen), refresh=True)

@@ -12,6 +12,7 @@ def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking:
     """Send what workers left on this machine to MLflow, and correct the status of runs whose worker is gone."""
     from search.records.home import open_home
     from search.records.syncing import sync_runs
+    from search.records.whereabouts import recorded_in
     from search.slots import budget
     from search.slots.steering import refuse_moved
     from search.worker.desk import Place
@@ -22,6 +23,7 @@ def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking:
     tracker.check()
     with looking.found(storage, study) as (store, handle):
         refuse_moved(store, handle)
+        handle = recorded_in(store, handle, tracker)
         before = len(budget.unpublished(store, handle.study_id))
         done = sync_runs(store, handle, tracker, home)
         Worker(store, handle, tracker, Place(home)).catch_up()

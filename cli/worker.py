@@ -115,9 +115,10 @@ def _team(
     from search.storage.store import open_storage
     from tracking.mlflow_tracker import MlflowTracker
 
-    MlflowTracker(tracking).check()
+    tracker = MlflowTracker(tracking)
+    tracker.check()
     with open_storage(storage) as store:
-        handle = join(store, study, given)
+        handle = join(store, study, given, tracker)
         options = ["--pack", str(manner.pack), "--grace", str(manner.grace_seconds)]
         options += ["--storage-patience", str(manner.patience_seconds)]
         left = budget.counts(store, handle.study_id)

@@ -59,6 +59,17 @@ def find(client: MlflowClient, experiment: str, info: RunInfo) -> Run | None:
     return min(same, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
 
+def exists(client: MlflowClient, run_id: str) -> bool:
+    """Whether there is a run of this id; ids are random, so no other store has one."""
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
+
+
 def create(client: MlflowClient, experiment: str, info: RunInfo) -> Run:
     """A new run; of several made at the same time for one trial the oldest stays."""
     tags = {**_identity(info), OUTCOME_TAG: "running", "mlflow.user": _user()}

@@ -56,6 +56,11 @@ class MlflowTracker:
             self._complete(client, run, info)
             return str(run.info.run_id)
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether this store is the one with this run, deleted ones included."""
+        with self._mlflow() as client:
+            return mlflow_runs.exists(client, run_id)
+
     def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:
         """The trials shown as running, run id to slot: those whose worker died are among them."""
         with self._mlflow() as client:

@@ -11,12 +11,18 @@ from tracking.tracker import ModelFiles, RunInfo, RunStatus
 class NullTracker:
     """Takes everything, keeps nothing."""
 
+    address = "nowhere"
+
     def check(self) -> None:
         """There is nothing to reach."""
 
     def open_run(self, info: RunInfo) -> str:
         """An id made from the study and the slot, the same every time."""
         return f"null-{info.study}" if info.slot is None else f"null-{info.study}-{info.slot}"
+
+    def has_run(self, run_id: str) -> bool:
+        """Nowhere is like everywhere."""
+        return True
 
     def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:
         """None is known."""

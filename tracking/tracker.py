@@ -60,12 +60,21 @@ class ModelFiles:
 class Tracker(Protocol):
     """Where runs are kept. All methods raise TrackingUnavailable where the server cannot be reached."""
 
+    @property
+    def address(self) -> str:
+        """Where it is; may hold a password."""
+        ...
+
     def check(self) -> None:
         """Reach the store within about a second, creating an empty one under a lock."""
         ...
 
     def open_run(self, info: RunInfo) -> str:
         """The id of the study's or trial's run: found by its tags (study, slot), else created."""
+        ...
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether this store is the one with this run, also where that was deleted and may be restored."""
         ...
 
     def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:

@@ -30,10 +30,16 @@ CopyRuns = Callable[[], Mapping[str, str]]
 MODELS = "models:/"
 
 
-def move(source: Store, handle: StudyHandle, target: Store, copy_runs: CopyRuns = dict) -> StudyHandle:
+def move(
+    source: Store,
+    handle: StudyHandle,
+    target: Store,
+    copy_runs: CopyRuns = dict,
+    tracking: str | None = None,
+) -> StudyHandle:
     """The study in its new storage; the old one is kept, and sends everybody there.
 
-    `copy_runs` copies its MLflow runs to another tracking server, while nobody works; old id to new id.
+    `copy_runs` copies its MLflow runs to the tracking server `tracking`, while nobody works; old id to new id.
     Can be repeated after an interruption. Raises SpecConflict where the name is taken, or workers are at it.
     """
     if handle.wanted == "moved":
@@ -42,7 +48,7 @@ def move(source: Store, handle: StudyHandle, target: Store, copy_runs: CopyRuns 
         runs = copy_runs()
         study = _make(source, handle, target)
         ids = _copy_trials(source, handle, target, study)
-        tokens = _copy_slots(source, handle, target, study, ids, runs)
+        tokens = _copy_slots(source, handle, target, study, ids, runs, tracking)
         with source.guard():
             source.rdb.set_study_user_attr(handle.study_id, MOVED_TO, target.address)
         # The old place first: between the two writes nobody may work, afterwards only in the new one.
@@ -50,14 +56,14 @@ def move(source: Store, handle: StudyHandle, target: Store, copy_runs: CopyRuns 
     return _arrived(source, handle, target)
 
 
-def move_runs(store: Store, handle: StudyHandle, copy_runs: CopyRuns, to: str = "another server") -> None:
-    """Have a study record to another tracking server, to which `copy_runs` copies what it has.
+def move_runs(store: Store, handle: StudyHandle, copy_runs: CopyRuns, tracking: str | None = None) -> None:
+    """Have a study record to another tracking server of this address, to which `copy_runs` copies what it has.
 
     Can be repeated after an interruption. Raises SpecConflict where workers are at it.
     """
     if handle.wanted == "moved":
         refuse_moved(store, handle)
-    with departing(store, handle, to) as before:
+    with departing(store, handle, tracking or "another tracking server") as before:
         runs = copy_runs()
         query = select(*COLUMNS).where(Slot.study_id == handle.study_id)
         with store.write() as connection:
@@ -65,7 +71,16 @@ def move_runs(store: Store, handle: StudyHandle, copy_runs: CopyRuns, to: str = 
                 here = (Slot.study_id == row.study_id, Slot.number == row.number)
                 values = _with_runs(row._asdict(), runs)
                 connection.execute(update(Slot).where(*here).values(values))
-            control.change(connection, handle.study_id, {"wanted": before}, ON_ITS_WAY)
+            values = {"wanted": before, **_recorded(handle, runs, tracking)}
+            control.change(connection, handle.study_id, values, ON_ITS_WAY)
+
+
+def _recorded(handle: StudyHandle, runs: Mapping[str, str], tracking: str | None) -> dict[str, Any]:
+    """What of the control row names the store that the study's runs are in now."""
+    return {
+        "tracking": tracking or handle.tracking,
+        "tracking_run": runs.get(handle.tracking_run or "", handle.tracking_run),
+    }
 
 
 def _with_runs(row: Mapping[str, Any], runs: Mapping[str, str]) -> dict[str, Any]:
@@ -150,18 +165,20 @@ def _copy_slots(
     study: int,
     ids: Mapping[int, int],
     runs: Mapping[str, str],
+    tracking: str | None,
 ) -> Tokens:
     """Control row and slots in one transaction, slots that were released as such; their tokens in the old place."""
     query = select(*COLUMNS).where(Slot.study_id == handle.study_id).order_by(Slot.number)
     with source.read() as connection:
         rows = [row._asdict() for row in connection.execute(query)]
         age = connection.scalar(select(now() - Control.created_at).where(Control.study_id == handle.study_id))
-    control = {"study_id": study, "name": handle.name, "uid": handle.uid, "wanted": "moving"}
+    row = {"study_id": study, "name": handle.name, "uid": handle.uid, "wanted": "moving"}
+    row |= _recorded(handle, runs, tracking)
     slots = [_slot(row, study, ids, runs) for row in rows]
     with target.write() as connection:
         connection.execute(delete(Slot).where(Slot.study_id == study))
         connection.execute(delete(Control).where(Control.study_id == study))
-        connection.execute(insert(Control).values(**control, spec=handle.spec, created_at=now()))
+        connection.execute(insert(Control).values(**row, spec=handle.spec, created_at=now()))
         created = now() - float(age or 0.0)
         connection.execute(update(Control).where(Control.study_id == study).values(created_at=created))
         if slots:

@@ -33,13 +33,15 @@ def claim(
     seconds: float = LEASE_SECONDS,
     max_attempts: int = MAX_ATTEMPTS,
     skip: Collection[int] = (),
+    recorded: str | None = None,
 ) -> Lease | None:
     """Lease a slot to train, begun ones first; None where there is none now or the study is not running.
 
-    `skip`: numbers of slots that this worker cannot go on with. A slot that has been claimed `max_attempts`
-    times without getting further is failed on the way, with what is known.
+    `skip`: numbers of slots that this worker cannot go on with. `recorded`: the study's own MLflow run as this
+    worker knows it. A slot that has been claimed `max_attempts` times without getting further is failed on the
+    way, with what is known.
     """
-    while found := _to_train(store, study_id, skip):
+    while found := _to_train(store, study_id, skip, recorded):
         condition, candidates = found
         for row in first_then_random(candidates):
             if row.attempt >= max_attempts:
@@ -56,48 +58,58 @@ def claim_unpublished(
     seconds: float = LEASE_SECONDS,
     max_attempts: int = MAX_ATTEMPTS,
     skip: Collection[int] = (),
+    recorded: str | None = None,
 ) -> Lease | None:
     """Lease a finished slot whose run, model or checkpoints still need work and whose finisher is gone.
 
     Slots that `max_attempts` workers gave up on stay unpublished and are shown as such.
     """
     condition = and_(UNPUBLISHED, Slot.attempt < max_attempts)
-    while candidates := _read_candidates(store, study_id, condition, skip):
+    while candidates := _unpublished(store, study_id, condition, skip, recorded):
         for row in first_then_random(candidates):
             if lease := _take(store, row, condition, owner, seconds):
                 return lease
     return None
 
 
-def wanted(store: Store, study_id: int) -> Wanted:
-    """What is wanted of the study's workers."""
+def wanted(store: Store, study_id: int, recorded: str | None = None) -> Wanted:
+    """What is wanted of the study's workers; for those that know it as `recorded` elsewhere it was moved."""
     with store.read() as connection:
-        return read_wanted(connection, study_id)
+        return read_wanted(connection, study_id, recorded)
 
 
-def read_wanted(connection: Connection, study_id: int) -> Wanted:
+def read_wanted(connection: Connection, study_id: int, recorded: str | None = None) -> Wanted:
     """The same within a transaction; a study that is gone wants its workers to stop."""
-    answer = connection.scalar(select(Control.wanted).where(Control.study_id == study_id))
-    return cast(Wanted, answer or "stopping")
+    query = select(Control.wanted, Control.tracking_run).where(Control.study_id == study_id)
+    row = connection.execute(query).first()
+    if row is None:
+        return "stopping"
+    if row.wanted not in AWAY and recorded is not None and row.tracking_run != recorded:
+        return "moved"
+    return cast(Wanted, row.wanted)
 
 
 def _to_train(
-    store: Store, study_id: int, skip: Collection[int]
+    store: Store, study_id: int, skip: Collection[int], recorded: str | None = None
 ) -> tuple[ColumnElement[bool], Sequence[Any]] | None:
     """Candidates to train and the condition they fulfil, in one transaction; begun ones first."""
     with store.read() as connection:
-        if read_wanted(connection, study_id) == "running":
+        if read_wanted(connection, study_id, recorded) == "running":
             for condition in (BEGUN, FRESH):
                 if candidates := _candidates(connection, study_id, condition, skip):
                     return condition, candidates
     return None
 
 
-def _read_candidates(
-    store: Store, study_id: int, condition: ColumnElement[bool], skip: Collection[int]
+def _unpublished(
+    store: Store,
+    study_id: int,
+    condition: ColumnElement[bool],
+    skip: Collection[int],
+    recorded: str | None,
 ) -> Sequence[Any]:
     with store.read() as connection:
-        if read_wanted(connection, study_id) in AWAY:
+        if read_wanted(connection, study_id, recorded) in AWAY:
             return []
         return _candidates(connection, study_id, condition, skip)
 

@@ -35,6 +35,10 @@ class StudyHandle:
     """When it was read; `slots.renew` and `claim.wanted` tell the newest."""
     created_at: float
     """Seconds since 1970 on the database's clock."""
+    tracking: str | None = None
+    """Address of the MLflow store it is recorded in, without a password; None before anybody has opened its run."""
+    tracking_run: str | None = None
+    """Its own run there: what tells that store from all others."""
 
 
 @dataclass(frozen=True)
@@ -189,4 +193,13 @@ def _write_rows(store: Store, study_id: int, name: str, uid: str, trials: int, s
 
 
 def _handle(row: Any) -> StudyHandle:
-    return StudyHandle(row.name, row.study_id, row.uid, row.spec, row.wanted, row.created_at)
+    return StudyHandle(
+        row.name,
+        row.study_id,
+        row.uid,
+        row.spec,
+        row.wanted,
+        row.created_at,
+        row.tracking,
+        row.tracking_run,
+    )

@@ -6,7 +6,7 @@ from sqlalchemy import JSON, Boolean, Double, Index, Integer, String, Text
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of these tables; grows when their shape changes."""
 
 # MySQL's TEXT ends at 64 kB.
@@ -38,6 +38,10 @@ class Control(Base):
     wanted: Mapped[str] = mapped_column(String(16))
     spec: Mapped[str] = mapped_column(LongText)
     created_at: Mapped[float] = mapped_column(Double)
+    tracking: Mapped[str | None] = mapped_column(LongText)
+    """Address of the MLflow store that its runs are in, without a password, as whoever began it there wrote it."""
+    tracking_run: Mapped[str | None] = mapped_column(String(64))
+    """The study's own run there: this names the store, by whatever address a machine reaches it."""
 
 
 class Slot(Base):

@@ -43,7 +43,13 @@ class Claimer:
         self._later = {number: then for number, then in self._later.items() if then > now}
         spec, study_id = desk.spec, desk.handle.study_id
         return claim(
-            desk.store, study_id, desk.owner, spec.lease_seconds, spec.max_attempts, list(self._later)
+            desk.store,
+            study_id,
+            desk.owner,
+            spec.lease_seconds,
+            spec.max_attempts,
+            list(self._later),
+            desk.handle.tracking_run,
         )
 
     def prepare(self, lease: Lease) -> Course | None:

@@ -71,6 +71,7 @@ class Substitute:
             spec.lease_seconds,
             spec.max_attempts,
             self._given_up,
+            desk.handle.tracking_run,
         )
 
     def _publish(self, lease: Lease) -> None:

@@ -96,14 +96,14 @@ class Worker:
 
     def _idle(self) -> bool:
         """Nothing to train now; somebody else's trial may yet become free."""
-        store, study_id = self._desk.store, self._desk.handle.study_id
-        asked = self._desk.patiently(lambda: wanted(store, study_id))
+        store, handle = self._desk.store, self._desk.handle
+        asked = self._desk.patiently(lambda: wanted(store, handle.study_id, handle.tracking_run))
         if asked in AWAY:
             log.info("the study is %s: this worker leaves", asked)
             self._away = True
             return False
         self._substitute.repair()
-        left = self._desk.patiently(lambda: budget.counts(store, study_id))
+        left = self._desk.patiently(lambda: budget.counts(store, handle.study_id))
         if left.ended or asked == "stopping":
             log.info("nothing is left to train" if left.ended else f"the study is {asked}")
             return False

@@ -62,7 +62,7 @@ def every_wish(store: Store) -> list[Callable[[], object]]:
 
     return [
         lambda: open_for_running(store, NullTracker(), SPEC, GIVEN),
-        lambda: join(store, "hopper", Given()),
+        lambda: join(store, "hopper", Given(), NullTracker()),
         *(
             lambda wish=wish: steering.want(store, handle(), wish)
             for wish in ("running", "paused", "stopping")

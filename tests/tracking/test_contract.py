@@ -45,6 +45,16 @@ def test_a_run_is_found_again_and_trials_are_told_apart(tracker: Tracker, study:
     assert tracker.open_run(trial(study, 2)) == second
 
 
+def test_a_store_knows_its_runs_deleted_ones_too_and_no_others(
+    mlflow_tracker: MlflowTracker, study: str
+) -> None:
+    run_id = mlflow_tracker.open_run(trial(study))
+    assert mlflow_tracker.has_run(run_id)
+    mlflow_tracker.discard_run(run_id)
+    assert mlflow_tracker.has_run(run_id)
+    assert not mlflow_tracker.has_run("0" * 32)
+
+
 def test_every_call_can_be_repeated(tracker: Tracker, study: str, tmp_path: Path) -> None:
     file = tmp_path / "curve.png"
     file.write_bytes(b"picture")
