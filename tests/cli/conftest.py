@@ -66,11 +66,17 @@ def show() -> Show:
 
 
 @pytest.fixture
+def working_folder(tmp_path: Path) -> Path:
+    """Where commands run: an empty folder, unless a file's tests have something there."""
+    return tmp_path
+
+
+@pytest.fixture
 def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, working_folder: Path
 ) -> Callable[..., str]:
-    """Runs a command in an empty folder; what it prints, if it ends with the given code."""
-    monkeypatch.chdir(tmp_path)
+    """Runs a command in the working folder; what it prints, if it ends with the given code."""
+    monkeypatch.chdir(working_folder)
     for name in ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 

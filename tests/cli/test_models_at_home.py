@@ -99,20 +99,8 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in that folder; what it prints, if it ends with the given code."""
-    monkeypatch.chdir(home)
-    for name in ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-    def command(*words: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as left:
-            main(words)
-        said = capsys.readouterr()
-        assert left.value.code == code, said.err
-        return said.err if code else said.out
-
-    return command
+def working_folder(home: Path) -> Path:
+    return home
 
 
 @pytest.fixture

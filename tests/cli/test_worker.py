@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cli import team
-from cli.main import main
 from search.slots.study import create_study
 from search.spec import catalog
 from search.spec.given import Given
@@ -17,25 +16,13 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs a command beside a study `hopper`; what it prints, if it ends with the given code."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("OMAD_STORAGE", "MLFLOW_TRACKING_URI", "OMAD_HOME", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
+def working_folder(tmp_path: Path) -> Path:
+    """A folder with a study `hopper`."""
     given = Given(profile="smoke", numbers={"trials": 3, "seeds": 2}, train={"env_steps": 900})
     spec = catalog.build(catalog.find("hopper"), given, has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         create_study(store, "hopper", 3, spec.to_json(), [spec.defaults()])
-    capsys.readouterr()
-
-    def command(*words: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as left:
-            main(words)
-        said = capsys.readouterr()
-        assert left.value.code == code, said.err
-        return said.err
-
-    return command
+    return tmp_path
 
 
 @pytest.fixture

@@ -4,25 +4,19 @@ import math
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from mlflow import MlflowClient
-from optuna.trial import FixedTrial, TrialState
+from optuna.trial import TrialState
 
-from omad_core import settings
-from omad_core.events import Evaluated, Finished
-from omad_core.population import Population
 from search.records.overview import parent_info
 from search.slots import budget
 from search.slots.study import create_study, optuna_study
@@ -35,48 +29,8 @@ from tracking.mlflow_tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 5.0
+Undisturbed = Callable[[StudySpec, dict[str, Any]], Any]
 SECONDS = float(os.environ.get("OMAD_CHAOS_SECONDS", "600"))
-
-
-class Server:
-    """An MLflow tracking server that can be killed and started again on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-        self.wait()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{self.folder}/mlflow.db"}
-        environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_TRACKING_URI": ""}
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def wait(self) -> None:
-        end = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.address}/health", timeout=2).close()
-            except OSError:
-                assert time.monotonic() < end, (self.folder / "server.log").read_text()
-                time.sleep(0.2)
-            else:
-                return
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
 
 
 class Database:
@@ -104,7 +58,7 @@ class Database:
 class Site:
     """A study and its workers, on two "machines" which share nothing but storage and tracking server."""
 
-    def __init__(self, folder: Path, database: Database, server: Server, trials: int, steps: int) -> None:
+    def __init__(self, folder: Path, database: Database, server: Any, trials: int, steps: int) -> None:
         self.folder, self.database, self.server = folder, database, server
         train = {"env_steps": steps, "log_every_steps": 50, "evaluation.every_steps": 100}
         numbers = {
@@ -159,15 +113,15 @@ def _without_pruner(document: str) -> StudySpec:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Callable[[int, int], Site]]:
+def site(tmp_path: Path, mortal_tracking: Any) -> Iterator[Callable[[int, int], Site]]:
     """Makes a study of some trials of some steps; ends all it started."""
     with tempfile.TemporaryDirectory(prefix="omad-chaos-") as short, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", short)
-        database, server = Database(Path(short)), Server(tmp_path)
+        database = Database(Path(short))
         made: list[Site] = []
 
         def make(trials: int, steps: int) -> Site:
-            made.append(Site(tmp_path, database, server, trials, steps))
+            made.append(Site(tmp_path, database, mortal_tracking, trials, steps))
             return made[-1]
 
         try:
@@ -178,7 +132,6 @@ def site(tmp_path: Path) -> Iterator[Callable[[int, int], Site]]:
                     worker.kill()
                     worker.wait()
                 each.store.close()
-            server.kill()
             database.close()
 
 
@@ -242,7 +195,7 @@ def finish(site: Site, seconds: float) -> None:
         worker.wait(60)
 
 
-def check(site: Site) -> None:
+def check(site: Site, undisturbed: Undisturbed) -> None:
     """Nothing lost, nothing doubled, nothing left running; every curve that of an undisturbed training."""
     rows = site.rows()
     assert [row.number for row in rows] == list(range(len(rows)))
@@ -265,11 +218,13 @@ def check(site: Site) -> None:
     for row in rows:
         assert row.mlflow_run_id is not None
         assert site.tracker.model_of(row.mlflow_run_id) is not None
-        _check_curve(site, client, row, by_id[row.trial_id or 0])
+        trial = by_id[row.trial_id or 0]
+        _check_curve(site, client, row, trial, undisturbed(site.spec, trial.params).returns)
 
 
-def _check_curve(site: Site, client: MlflowClient, row: budget.SlotRow, trial: Any) -> None:
-    expected = undisturbed(site.spec, trial.params)
+def _check_curve(
+    site: Site, client: MlflowClient, row: budget.SlotRow, trial: Any, expected: dict[int, float]
+) -> None:
     history = client.get_metric_history(str(row.mlflow_run_id), "eval/return_mean")
     assert [point.step for point in history] == list(expected)
     assert [point.value for point in history] == list(expected.values())
@@ -278,36 +233,22 @@ def _check_curve(site: Site, client: MlflowClient, row: budget.SlotRow, trial: A
     assert row.value == trial.value == pytest.approx(math.fsum(last) / len(last))
 
 
-def undisturbed(spec: StudySpec, params: dict[str, Any]) -> dict[int, float]:
-    """Evaluations by step of these parameters, trained alone in a program as wide as the study's."""
-    torch.set_num_threads(1)
-    sampled = spec.space.sample(FixedTrial(params), spec.config)
-    config = settings.replace(sampled, {"seed": spec.training_seeds[0]})
-    population = Population(config, 1, "cpu", int(spec.space.largest("critic.quantiles", config)))
-    population.admit(config)
-    found: dict[int, float] = {}
-    ended = False
-    while not ended:
-        for event in population.advance():
-            if isinstance(event, Evaluated):
-                found[event.env_steps] = math.fsum(event.returns) / len(event.returns)
-            ended = ended or isinstance(event, Finished)
-    population.close()
-    return found
-
-
-def test_after_half_a_minute_of_chaos_nothing_is_amiss(site: Callable[[int, int], Site]) -> None:
+def test_after_half_a_minute_of_chaos_nothing_is_amiss(
+    site: Callable[[int, int], Site], undisturbed: Undisturbed
+) -> None:
     study = site(3, 500)
     done = wreak(study, 30, random.Random(5))
     finish(study, 150)
     assert set(done) == {"kill", "suspend", "database", "tracking"}
-    check(study)
+    check(study, undisturbed)
 
 
 @pytest.mark.slow
-def test_after_long_chaos_nothing_is_amiss(site: Callable[[int, int], Site]) -> None:
+def test_after_long_chaos_nothing_is_amiss(
+    site: Callable[[int, int], Site], undisturbed: Undisturbed
+) -> None:
     study = site(6, 1_000)
     done = wreak(study, SECONDS, random.Random())
     finish(study, 600)
     assert set(done) == {"kill", "suspend", "database", "tracking"}
-    check(study)
+    check(study, undisturbed)

@@ -8,11 +8,10 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -36,16 +35,11 @@ ROOT = Path(__file__).parents[2]
 class Site:
     """A study, an MLflow server that can be killed, and workers."""
 
-    def __init__(self, folder: Path, trials: int, steps: int, **numbers: float) -> None:
+    def __init__(self, folder: Path, server: Any, trials: int, steps: int, **numbers: float) -> None:
         self.folder, self.trials, self.steps = folder, trials, steps
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server, self.address = server, server.address
         self.workers: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
         self.storage = f"sqlite:///{folder}/omad.db"
-        self.start_server()
         train = {"env_steps": steps, "log_every_steps": 50, "evaluation.every_steps": 250}
         given = Given(
             profile="smoke",
@@ -59,26 +53,11 @@ class Site:
         tracker.open_run(parent_info(self.spec, self.handle, self.store.address))
 
     def start_server(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.folder / "server.log").open("ab") as log:
-            self.server = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        end = time.monotonic() + 90
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=2):
-                return
-            assert time.monotonic() < end, (self.folder / "server.log").read_text()
-            time.sleep(0.2)
+        self.server.start()
+        self.server.wait()
 
     def kill_server(self) -> None:
-        if self.server is not None:
-            os.killpg(self.server.pid, signal.SIGKILL)
-            self.server.wait()
-            self.server = None
+        self.server.kill()
 
     def start_worker(self, home: Path | None = None) -> subprocess.Popen[bytes]:
         return self._start("worker", "hopper", "--device", "cpu", home=home)
@@ -129,17 +108,16 @@ class Site:
         for worker in self.workers:
             worker.kill()
             worker.wait()
-        self.kill_server()
         self.store.close()
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def site(tmp_path: Path, mortal_tracking: Any) -> Iterator[Callable[..., Site]]:
     """Makes a site, which is cleared away afterwards."""
     made: list[Site] = []
 
     def make(trials: int, steps: int, **numbers: float) -> Site:
-        made.append(Site(tmp_path, trials, steps, **numbers))
+        made.append(Site(tmp_path, mortal_tracking, trials, steps, **numbers))
         return made[-1]
 
     yield make
