@@ -1,11 +1,14 @@
 """The entry point: quick help without the heavy rooms, one sentence for every error, its exit code."""
 
+import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from cli.main import app, main
 
@@ -149,3 +152,22 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert left.value.code == 0
     assert capsys.readouterr().out.startswith("omad-search 0.")
+
+
+def commands_of(page: Path) -> list[str]:
+    """Lines in the code blocks of a page that begin with `omad-search`."""
+    blocks = re.findall(r"^```\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("omad-search ")]
+
+
+def test_every_command_of_the_readme_is_one_that_can_be_typed() -> None:
+    lines = commands_of(ROOT / "README.md")
+    assert len(lines) > 15
+    program = typer.main.get_command(app)
+    for line in lines:
+        words = shlex.split(line)[1:]
+        assert "omad-search" not in words, f"two commands on a line: {line}"
+        name, command, rest = program.resolve_command(
+            program.make_context("omad-search", ["--help"], resilient_parsing=True), words
+        )
+        command.make_context(name, rest)
