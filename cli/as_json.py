@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,12 @@ import typer
 def show(value: Any) -> None:
     """Print it."""
     typer.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+
+
+def show_line(value: Any) -> None:
+    """Print it as one line, at once: whoever reads a pipe gets it now."""
+    typer.echo(json.dumps(plain(value), allow_nan=False))
+    sys.stdout.flush()
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli import words
+from cli import leases, words
 from cli.sparkline import scale, sparkline
 from search.slots.view import StudyView, TrialState, TrialView
 
@@ -19,6 +19,10 @@ WIDE_OVERHEAD, NARROW_OVERHEAD = 12, 10
 """Lines beside the rows of trials."""
 MOST_ROWS = 100
 """Trials shown at most, however tall a terminal is; a file is as tall as one likes."""
+LEASE_SHARE = 5
+"""Up to one line of so many is a lease."""
+SMALL = 30
+"""Lines below which leases take the room of parameters."""
 ENTRY_LINES = 3
 """Lines that the parameters of one trial take below a narrow table."""
 STYLES: dict[TrialState, str] = {
@@ -39,22 +43,36 @@ class LiveView:
     study: StudyView
     note: str = ""
     """One line below all, such as what Ctrl-C does."""
+    alarm: str = ""
+    """One line above that, of what is wrong with what is shown."""
+    leases: bool = False
+    """Whether to show who works at which trial."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height, overflow = min(options.size.height, MOST_ROWS + WIDE_OVERHEAD), _overflow(options)
+        held = height // LEASE_SHARE
+        small = self.leases and height < SMALL
+        if self.leases:
+            height -= 1 + leases.lines(self.study, held) + bool(self.alarm)
         trials = shown(self.study, max(3, height - WIDE_OVERHEAD))
         table = trial_table(self.study, trials, wide=True, ascii_only=options.ascii_only)
         wide = fits(console, table, options.max_width)
-        entries = 0 if wide else _entries(height)
+        entries = 0 if wide or small else _entries(height)
         if not wide:
             trials = shown(self.study, max(3, height - NARROW_OVERHEAD - entries * ENTRY_LINES))
             table = trial_table(self.study, trials, wide=False, ascii_only=options.ascii_only)
         yield from header(self.study, options.max_width, overflow)
+        if self.leases:
+            yield Text(leases.sentence(self.study), no_wrap=True, overflow=overflow)
         yield table
         if hidden := sum(trial.state != "waiting" for trial in self.study.trials) - len(trials):
             yield Text(f"and {hidden} more: omad-search trials {self.study.name}", style="dim")
         if entries:
             yield parameter_lines(self.study, trials, entries)
+        if self.leases:
+            yield from leases.leases(self.study, held, overflow)
+        if self.alarm:
+            yield Text(self.alarm, style="bold red", no_wrap=True, overflow=overflow)
         if self.note:
             yield Text(self.note, style="dim", no_wrap=True, overflow=overflow)
 

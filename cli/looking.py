@@ -34,13 +34,18 @@ def found(storage: str, study: str | None) -> "Iterator[tuple[Store, StudyHandle
 
 def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
     """The study as it stands now."""
+    with found(storage, study) as (store, handle):
+        return read(store, handle, tracking)
+
+
+def read(store: "Store", handle: "StudyHandle", tracking: str | None) -> "StudyView":
+    """A study that was found, as it stands now."""
     from search.slots import status
 
     # Thousands of small objects, all of which stay: the garbage collector would look through them again and again.
     gc.disable()
     try:
-        with found(storage, study) as (store, handle):
-            return status.read(store, handle, recorded(handle, tracking))
+        return status.read(store, handle, recorded(handle, tracking))
     finally:
         gc.enable()
 

@@ -1,7 +1,8 @@
-"""omad-search status: a study as it stands."""
+"""omad-search status: a study as it stands, once or as it goes on."""
 
 import time
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,19 +10,30 @@ from cli import as_json, looking
 from cli.console import out, say
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
 
+if TYPE_CHECKING:
+    from search.slots.view import StudyView
+
 WATCH_SECONDS = 1.0
+WATCH_SHARE = 2.0
+"""A pause is at least so many times as long as reading took: a large study is not read without end."""
+
+Show = Callable[["StudyView", str], None]
+"""Shows a study; with a sentence, that this is how it was before its storage went away."""
 
 
 def status(
     study: StudyIfAny = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking: Tracking = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until it has ended.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on showing it until it has ended; with --json one line a second."),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show a study: trials in work, best so far, time left."""
-    if watch and not json:
-        _watch(study, storage, tracking)
+    """Show a study: trials in work, best so far, time left, who works at what and until when."""
+    if watch:
+        _watch(study, storage, tracking, json)
         return
     seen = looking.view(storage, study, tracking)
     if json:
@@ -29,22 +41,83 @@ def status(
         return
     from cli.live import LiveView
 
-    out().print(LiveView(seen))
+    out().print(LiveView(seen, leases=True))
+    _tell_unpublished(seen)
+
+
+def _tell_unpublished(seen: "StudyView") -> None:
     if seen.unpublished:
         numbers = ", ".join(map(str, seen.unpublished))
         say(f"not in MLflow yet: trial {numbers}; `omad-search sync {seen.name}` where they ran sends them")
 
 
-def _watch(study: str | None, storage: str, tracking: str | None) -> None:
+def _watch(study: str | None, storage: str, tracking: str | None, json: bool) -> None:
+    console = out()
+    if json:
+        _follow(study, storage, tracking, _in_lines(as_json.show_line))
+        return
+    if not console.is_terminal:
+        from cli.lines import Lines
+
+        _tell_unpublished(_follow(study, storage, tracking, _in_lines(Lines().show)))
+        return
     from rich.live import Live
 
     from cli.live import LiveView
-    from search.slots import status as reading
+
+    with Live(console=console, auto_refresh=False) as live:
+
+        def show(seen: "StudyView", away: str) -> None:
+            live.update(LiveView(seen, "Ctrl-C ends this view", away, leases=True), refresh=True)
+
+        seen = _follow(study, storage, tracking, show)
+        live.update(LiveView(seen, leases=True), refresh=True)
+    _tell_unpublished(seen)
+
+
+def _in_lines(tell: Callable[["StudyView"], None]) -> Show:
+    """Shows what is new on stdout, and on stderr, once, that the storage is away."""
+    told: list[str] = []
+
+    def show(seen: "StudyView", away: str) -> None:
+        if not away:
+            told.clear()
+            tell(seen)
+        elif not told:
+            told.append(away)
+            say(away, stderr=True)
+
+    return show
+
+
+def _follow(study: str | None, storage: str, tracking: str | None, show: Show) -> "StudyView":
+    """Show a study again and again; as it is when it has ended. Raises SpecConflict once it was moved."""
+    from search.slots.steering import refuse_moved
+    from search.slots.study import open_study
 
     with looking.found(storage, study) as (store, handle):
-        seen = reading.read(store, handle, looking.recorded(handle, tracking))
-        with Live(LiveView(seen), console=out(), auto_refresh=False) as live:
-            while not seen.ended:
-                time.sleep(WATCH_SECONDS)
-                seen = reading.read(store, handle, looking.recorded(handle, tracking))
-                live.update(LiveView(seen), refresh=True)
+        views = _views(lambda: looking.read(store, open_study(store, handle.name), tracking))
+        while True:
+            seen, away = next(views)
+            show(seen, away)
+            if seen.ended and not away:
+                return seen
+            if seen.wanted == "moved":
+                refuse_moved(store, open_study(store, handle.name))
+
+
+def _views(read: Callable[[], "StudyView"]) -> "Iterator[tuple[StudyView, str]]":
+    """A study as it is now, or as it was last and that its storage is away. Raises StorageUnavailable at first."""
+    from search.errors import StorageUnavailable
+
+    began = time.monotonic()
+    seen, away = read(), ""
+    while True:
+        spent = time.monotonic() - began
+        yield seen, away
+        time.sleep(max(WATCH_SECONDS, WATCH_SHARE * spent))
+        began = time.monotonic()
+        try:
+            seen, away = read(), ""
+        except StorageUnavailable as error:
+            away = f"storage away, trying again; this is how it was: {error}"

@@ -25,7 +25,6 @@ def read(
     handle: StudyHandle,
     tracking: str = "",
     began: float | None = None,
-    wanted: str | None = None,
 ) -> StudyView:
     """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time."""
     spec = StudySpec.from_json(handle.spec)
@@ -50,6 +49,7 @@ def read(
         eta_seconds=_eta(spec, views),
         external=len(others.external),
         enqueued=len(others.waiting),
+        workers=sorted({view.worker for view in views if (view.lease_seconds or 0.0) > 0.0}),
         unpublished=[view.number for slot, view in zip(slots, views, strict=True) if _left(slot)],
     )
 
@@ -68,6 +68,8 @@ def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Sequence[Froze
 
 def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialView:
     progress: Mapping[str, Any] = slot.progress or {}
+    if progress.get("token", slot.token) != slot.token and slot.outcome is None:
+        progress = {}  # told by the worker before this one
     reported = [v for _, v in sorted(trial.intermediate_values.items())] if trial else []
     saved = max([ref.step for ref in slot.checkpoints], default=0)
     step = int(progress.get("step") or saved)  # a worker that has just taken it up has told nothing yet
@@ -88,11 +90,21 @@ def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialVi
         steps_per_second=progress.get("env_steps_per_second"),
         updates_per_second=progress.get("updates_per_second"),
         worker=slot.owner or "",
+        device=str(progress.get("device", "")),
+        lease_seconds=_lease(slot),
         attempt=slot.attempt,
         run_id=slot.mlflow_run_id,
         model_uri=slot.model_uri,
         note=slot.reason or "",
     )
+
+
+def _lease(slot: SlotRow) -> float | None:
+    """What is left of a lease to train, or of one to send a result; once that ran out, the trial is unpublished."""
+    if slot.state == "leased":
+        return slot.expires_in
+    sending = slot.outcome is not None and not slot.published and slot.owner is not None
+    return slot.expires_in if sending and (slot.expires_in or 0.0) > 0.0 else None
 
 
 def _running_score(reported: Sequence[float], last: int) -> float | None:

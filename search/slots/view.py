@@ -31,8 +31,13 @@ class TrialView:
     steps_per_second: float | None = None
     updates_per_second: float | None = None
     worker: str = ""
-    """Who trains it, such as `host:0`."""
+    """Who trains it, or did so last, such as `host:4711`: machine and process."""
+    device: str = ""
+    """Where that worker trains it, such as `cuda:0`; empty before it has told."""
+    lease_seconds: float | None = None
+    """How long its worker's lease still runs; negative where it ran out and nobody took it up. None without one."""
     attempt: int = 0
+    """Claims without a newer checkpoint."""
     run_id: str | None = None
     """Its MLflow run."""
     model_uri: str | None = None
@@ -70,6 +75,8 @@ class StudyView:
     """Trials that others added to the Optuna study: they inform the sampler and do not count."""
     enqueued: int = 0
     """Trials that a person enqueued and no slot has taken yet."""
+    workers: Sequence[str] = ()
+    """Those who hold a lease now. One that waits for a free trial holds none."""
     unpublished: Sequence[int] = ()
     """Ended trials whose curve or model is not in MLflow yet, with nobody at it."""
 
@@ -88,6 +95,12 @@ class StudyView:
     def ended(self) -> bool:
         """Whether every trial has its result."""
         return all(trial.ended for trial in self.trials)
+
+    @cached_property
+    def leased(self) -> Sequence[TrialView]:
+        """Trials in the hands of a worker: first those whose lease ran out, then worker by worker."""
+        held = [trial for trial in self.trials if trial.lease_seconds is not None]
+        return sorted(held, key=lambda t: ((t.lease_seconds or 0.0) > 0.0, t.worker, t.number))
 
     def count(self, *states: TrialState) -> int:
         """Trials in these states."""
