@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from search.errors import SearchError, StorageUnavailable
 from search.slots import binding, budget, endings, slots
-from search.slots.claim import claim, wanted
+from search.slots.claim import Claimant, claim, wanted
 from search.slots.study import StudyHandle, open_study, optuna_study
 from search.storage.patience import patiently
 from search.storage.store import Store, open_storage
@@ -144,7 +144,7 @@ def hold(url: str, name: str, workers: int) -> None:
     for store in stores:
         claimed = Tally().time(
             "claim",
-            lambda store=store: claim(store, handle.study_id, "crowd", LEASE_SECONDS),  # type: ignore[misc]
+            lambda store=store: claim(store, handle.study_id, Claimant("crowd", LEASE_SECONDS)),  # type: ignore[misc]
         )
         if claimed is None:
             raise RuntimeError("the study has too few trials for this crowd")
@@ -174,7 +174,7 @@ def _worker(url: str, name: str, tally: Tally, end: float) -> None:
 def _trial(store: Store, handle: StudyHandle, tally: Tally) -> bool:
     """A trial of no length; False where none is left."""
     owner = f"crowd-{os.getpid()}-{threading.get_ident()}"
-    lease = tally.time("claim", lambda: claim(store, handle.study_id, owner, LEASE_SECONDS))
+    lease = tally.time("claim", lambda: claim(store, handle.study_id, Claimant(owner, LEASE_SECONDS)))
     if lease is None:
         return False
     study = tally.time("study", lambda: optuna_study(store, handle, RandomSampler(seed=lease.number)))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, update
@@ -26,27 +27,37 @@ UNPUBLISHED = and_(
 )
 
 
+@dataclass(frozen=True)
+class Claimant:
+    """Who claims slots, and on which terms."""
+
+    owner: str
+    """Who is shown as the slot's worker, such as `host:0`."""
+    seconds: float = LEASE_SECONDS
+    """How long a lease holds without a renewal."""
+    max_attempts: int = MAX_ATTEMPTS
+    """Claims without getting further after which a slot is given up."""
+    recorded: str | None = None
+    """The study's own MLflow run as this worker knows it: with another one it gets nothing."""
+
+
 def claim(
     store: Store,
     study_id: int,
-    owner: str,
-    seconds: float = LEASE_SECONDS,
-    max_attempts: int = MAX_ATTEMPTS,
+    by: Claimant,
     skip: Collection[int] = (),
-    recorded: str | None = None,
 ) -> Lease | None:
     """Lease a slot to train, begun ones first; None where there is none now or the study is not running.
 
-    `skip`: numbers of slots that this worker cannot go on with. `recorded`: the study's own MLflow run as this
-    worker knows it. A slot that has been claimed `max_attempts` times without getting further is failed on the
-    way, with what is known.
+    `skip`: numbers of slots that this worker cannot go on with. A slot that has been claimed too often without
+    getting further is failed on the way, with what is known.
     """
-    while found := _to_train(store, study_id, skip, recorded):
+    while found := _to_train(store, study_id, skip, by.recorded):
         condition, candidates = found
         for row in first_then_random(candidates):
-            if row.attempt >= max_attempts:
+            if row.attempt >= by.max_attempts:
                 _give_up(store, row, condition)
-            elif lease := _take(store, row, condition, owner, seconds):
+            elif lease := _take(store, row, condition, by):
                 return lease
     return None
 
@@ -54,20 +65,17 @@ def claim(
 def claim_unpublished(
     store: Store,
     study_id: int,
-    owner: str,
-    seconds: float = LEASE_SECONDS,
-    max_attempts: int = MAX_ATTEMPTS,
+    by: Claimant,
     skip: Collection[int] = (),
-    recorded: str | None = None,
 ) -> Lease | None:
     """Lease a finished slot whose run, model or checkpoints still need work and whose finisher is gone.
 
     Slots that `max_attempts` workers gave up on stay unpublished and are shown as such.
     """
-    condition = and_(UNPUBLISHED, Slot.attempt < max_attempts)
-    while candidates := _unpublished(store, study_id, condition, skip, recorded):
+    condition = and_(UNPUBLISHED, Slot.attempt < by.max_attempts)
+    while candidates := _unpublished(store, study_id, condition, skip, by.recorded):
         for row in first_then_random(candidates):
-            if lease := _take(store, row, condition, owner, seconds):
+            if lease := _take(store, row, condition, by):
                 return lease
     return None
 
@@ -132,12 +140,12 @@ def first_then_random(rows: Sequence[T]) -> Iterator[T]:
     yield from random.sample(rows[1:], max(0, len(rows) - 1))
 
 
-def _take(store: Store, row: Any, condition: ColumnElement[bool], owner: str, seconds: float) -> Lease | None:
+def _take(store: Store, row: Any, condition: ColumnElement[bool], by: Claimant) -> Lease | None:
     values = {
         "token": row.token + 1,
-        "owner": owner,
+        "owner": by.owner,
         "attempt": row.attempt + 1,
-        "expires_at": now() + seconds,
+        "expires_at": now() + by.seconds,
     }
     if row.state in ("open", "leased"):
         values["state"] = "leased"

@@ -41,16 +41,7 @@ class Claimer:
         """A slot to train, once; None where there is none now. Raises StorageUnavailable."""
         desk, now = self._desk, time.monotonic()
         self._later = {number: then for number, then in self._later.items() if then > now}
-        spec, study_id = desk.spec, desk.handle.study_id
-        return claim(
-            desk.store,
-            study_id,
-            desk.owner,
-            spec.lease_seconds,
-            spec.max_attempts,
-            list(self._later),
-            desk.handle.tracking_run,
-        )
+        return claim(desk.store, desk.handle.study_id, desk.claimant, list(self._later))
 
     def prepare(self, lease: Lease) -> Course | None:
         """The course of a claimed slot; None where its trial has ended or cannot be trained."""

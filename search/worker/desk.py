@@ -21,6 +21,7 @@ from search.records.keeping import Loaded, load_newest
 from search.records.overview import parent_info
 from search.records.recording import Rooms
 from search.slots import slots
+from search.slots.claim import Claimant
 from search.slots.keys import COURSE
 from search.slots.lease import Lease
 from search.slots.ledger import Hold, Ledger
@@ -66,6 +67,8 @@ class Desk:
         self.store, self.handle, self.place = store, handle, place
         self.spec = StudySpec.from_json(handle.spec)
         self.owner = place.name or f"{socket.gethostname()}:{os.getpid()}"
+        spec = self.spec
+        self.claimant = Claimant(self.owner, spec.lease_seconds, spec.max_attempts, handle.tracking_run)
         ledger = Ledger(store, self.spec.lease_seconds, patience_seconds)
         self.rooms = Rooms(store, ledger, tracker, Sender(), patience_seconds)
         self.parent = parent_info(self.spec, handle, store.address)

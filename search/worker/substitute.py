@@ -63,16 +63,8 @@ class Substitute:
             log.warning("not sent yet: %s; it is kept here, and any later worker of the study sends it", left)
 
     def _claim(self) -> Lease | None:
-        desk, spec = self._desk, self._desk.spec
-        return claim_unpublished(
-            desk.store,
-            desk.handle.study_id,
-            desk.owner,
-            spec.lease_seconds,
-            spec.max_attempts,
-            self._given_up,
-            desk.handle.tracking_run,
-        )
+        desk = self._desk
+        return claim_unpublished(desk.store, desk.handle.study_id, desk.claimant, self._given_up)
 
     def _publish(self, lease: Lease) -> None:
         """Finish the publishing of a slot whose worker is gone, from its last checkpoint."""

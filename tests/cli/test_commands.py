@@ -10,7 +10,7 @@ import pytest
 
 from cli.main import main
 from search.slots import binding, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.spec import catalog
 from search.spec.given import Given
@@ -24,7 +24,7 @@ Run = Callable[..., str]
 def train(store: Store, handle: StudyHandle, outcome: Any, values: list[float]) -> None:
     """One trial, reported and ended without any training."""
     spec = StudySpec.from_json(handle.spec)
-    lease = claim(store, handle.study_id, "laptop:1", 60.0)
+    lease = claim(store, handle.study_id, Claimant("laptop:1", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, build_sampler(spec.sampler, 0, lease.number, spec.space.paths))
     lease, trial = binding.bind(store, study, lease)

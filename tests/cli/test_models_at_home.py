@@ -23,7 +23,7 @@ from omad_core.population import Population
 from search.records.publishing import Result, publish
 from search.records.recording import Rooms
 from search.slots import binding, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.ledger import Ledger
 from search.slots.study import StudyHandle, create_study, list_studies, optuna_study
 from search.spec import catalog
@@ -65,7 +65,7 @@ def _end(
     value: float | None,
 ) -> None:
     """One trial from its claim to its publication, with a policy that learned nothing."""
-    lease = claim(store, handle.study_id, "laptop:1", 60.0)
+    lease = claim(store, handle.study_id, Claimant("laptop:1", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, build_sampler(spec.sampler, 0, lease.number, spec.space.paths))
     lease, trial = binding.bind(store, study, lease)

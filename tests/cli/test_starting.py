@@ -12,7 +12,7 @@ import pytest
 from cli import watching
 from cli.devices import Plan
 from search.slots import slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.study import create_study
 from search.spec import catalog
 from search.spec.given import Given
@@ -44,7 +44,7 @@ def end(url: str, trials: int, published: bool) -> None:
     with open_storage(url, create=True) as store:
         handle = create_study(store, "hopper", 4, spec.to_json(), [spec.defaults()])
         for number in range(trials):
-            lease = claim(store, handle.study_id, "gone", 60.0)
+            lease = claim(store, handle.study_id, Claimant("gone", 60.0))
             assert lease is not None
             ended = slots.finish(store, lease, "pruned", float(number))
             if published:

@@ -13,7 +13,7 @@ from cli.live import LiveView
 from cli.main import main
 from search.errors import StorageUnavailable
 from search.slots import binding, budget, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.keys import MOVED_TO
 from search.slots.lease import Lease
 from search.slots.study import StudyHandle, create_study, optuna_study
@@ -38,7 +38,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
 def take(opened: Opened, owner: str, device: str, seconds: float) -> Lease:
     """A trial in the hands of a worker that told something, with a lease of so many seconds."""
     store, handle = opened
-    lease = claim(store, handle.study_id, owner, 3_600.0)
+    lease = claim(store, handle.study_id, Claimant(owner, 3_600.0))
     assert lease is not None
     lease, _ = binding.bind(store, optuna_study(store, handle), lease)
     told = {"token": lease.token, "step": 4_300, "env_steps_per_second": 71.2, "device": device}
@@ -64,7 +64,9 @@ def test_it_shows_every_lease_its_worker_and_how_long_it_runs(run: Run, opened: 
     lease = take(opened, "gpu-07:4711", "cuda:1", 60.0)
     take(opened, "gpu-07:4711", "cuda:1", 7_100.0)
     take(opened, "laptop:9", "cpu", -12.0)
-    assert claim(store, handle.study_id, "laptop:10", 90.0) is not None, "the trial of laptop:9 is taken up"
+    assert claim(store, handle.study_id, Claimant("laptop:10", 90.0)) is not None, (
+        "the trial of laptop:9 is taken up"
+    )
     take(opened, "laptop:11", "cpu", -75.0)
     endings.finish(store, optuna_study(store, handle), lease, "complete", 7.0, seconds=90.0)
     text = run("status", "hopper")

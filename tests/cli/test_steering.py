@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.slots import binding, budget, endings
-from search.slots.claim import claim, wanted
+from search.slots.claim import Claimant, claim, wanted
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.spec import catalog
 from search.spec.given import Given
@@ -25,7 +25,7 @@ def opened(tmp_path: Path) -> Iterator[tuple[Store, StudyHandle]]:
 
 def fail(store: Store, handle: StudyHandle) -> None:
     """One trial that fails for good."""
-    lease = claim(store, handle.study_id, "worker", 60.0)
+    lease = claim(store, handle.study_id, Claimant("worker", 60.0))
     assert lease is not None
     study = optuna_study(store, handle)
     lease, _ = binding.bind(store, study, lease)
@@ -37,7 +37,7 @@ def test_pause_resume_and_stop_are_heard_by_workers(run: Run, opened: tuple[Stor
     for word, heard in (("pause", "paused"), ("resume", "running"), ("stop", "stopping")):
         assert "study hopper" in run(word, "hopper")
         assert wanted(store, handle.study_id) == heard
-        assert (claim(store, handle.study_id, "worker", 60.0) is not None) == (heard == "running")
+        assert (claim(store, handle.study_id, Claimant("worker", 60.0)) is not None) == (heard == "running")
 
 
 def test_extend_adds_trials_or_reaches_a_number(run: Run, opened: tuple[Store, StudyHandle]) -> None:
@@ -67,7 +67,7 @@ def test_a_moved_study_says_where_it_is(run: Run, opened: tuple[Store, StudyHand
     store, handle = opened
     store.rdb.set_study_user_attr(handle.study_id, "omad_moved_to", "postgresql://db/omad")
     budget.set_wanted(store, handle.study_id, "moved")
-    assert claim(store, handle.study_id, "worker", 60.0) is None
+    assert claim(store, handle.study_id, Claimant("worker", 60.0)) is None
     for words in (
         ["resume", "hopper"],
         ["extend", "hopper", "--trials", "+1"],

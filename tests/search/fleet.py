@@ -11,7 +11,7 @@ import traceback
 import optuna
 
 from search.slots import binding, budget, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.study import create_study, optuna_study
 from search.storage.store import open_storage
 
@@ -22,7 +22,7 @@ def work(url: str, trials: int, owner: str, seconds: float) -> list[int]:
     with open_storage(url, create=True) as store:
         handle = create_study(store, "fleet", trials, "{}", enqueue=[{"x": 0.5}])
         while True:
-            lease = claim(store, handle.study_id, owner, seconds)
+            lease = claim(store, handle.study_id, Claimant(owner, seconds))
             if lease is None:
                 endings.repair(store, optuna_study(store, handle))
                 if budget.counts(store, handle.study_id).ended:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from search.slots import alive, budget, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.study import create_study
 from search.storage.store import open_storage
 
@@ -26,10 +26,10 @@ def dead_identity():
 
 def test_a_dead_workers_lease_ends_at_once_and_its_slot_is_claimed(study):
     store, handle = study
-    lease = claim(store, handle.study_id, "dead", 600.0)
+    lease = claim(store, handle.study_id, Claimant("dead", 600.0))
     slots.renew(store, lease, 600.0, dead_identity() | {"token": lease.token})
     assert alive.expire_gone(store, handle.study_id) == 1
-    again = claim(store, handle.study_id, "heir", 600.0)
+    again = claim(store, handle.study_id, Claimant("heir", 600.0))
     assert (again.number, again.token) == (lease.number, lease.token + 1)
 
 
@@ -45,7 +45,7 @@ def test_a_dead_workers_lease_ends_at_once_and_its_slot_is_claimed(study):
 )
 def test_other_leases_are_left_alone(study, progress):
     store, handle = study
-    lease = claim(store, handle.study_id, "worker", 600.0)
+    lease = claim(store, handle.study_id, Claimant("worker", 600.0))
     slots.renew(store, lease, 600.0, progress(lease.token))
     assert alive.expire_gone(store, handle.study_id) == 0
     assert budget.rows(store, handle.study_id)[0].expires_in > 500

@@ -8,7 +8,7 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from search.errors import LeaseLost, TrialEnded
 from search.slots import binding, budget, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.keys import RETRY_OF, SLOT, TOKEN
 from search.slots.lease import Lease
 from search.slots.study import StudyHandle, create_study, optuna_study, outsiders
@@ -18,7 +18,7 @@ NAMES = (f"binding-{n}" for n in itertools.count())
 
 
 def take(store: Store, handle: StudyHandle, seconds: float = 60.0, owner: str = "me") -> Lease:
-    lease = claim(store, handle.study_id, owner, seconds)
+    lease = claim(store, handle.study_id, Claimant(owner, seconds))
     assert lease is not None
     return lease
 
@@ -99,7 +99,7 @@ def test_enqueued_trials_wait_when_no_slot_is_open(store: Store) -> None:
     handle = create_study(store, next(NAMES), 1, "{}")
     bound(store, handle)
     optuna_study(store, handle).enqueue_trial({"x": 0.5})
-    assert claim(store, handle.study_id, "me") is None
+    assert claim(store, handle.study_id, Claimant("me")) is None
     assert [trial.number for trial in outsiders(store, handle).waiting] == [1]
 
 
@@ -197,7 +197,7 @@ def test_a_slot_given_up_before_its_enqueued_trial_started_fails_that_trial(stor
     handle = create_study(store, next(NAMES), 1, "{}", enqueue=[{"x": 0.5}])
     waiting = store.rdb.get_all_trials(handle.study_id)[0]._trial_id
     slots.bind_trial(store, take(store, handle, seconds=0.0), waiting)
-    assert claim(store, handle.study_id, "me", max_attempts=1) is None
+    assert claim(store, handle.study_id, Claimant("me", max_attempts=1)) is None
     assert endings.repair(store, optuna_study(store, handle)).told == 1
     assert states(store, handle) == [TrialState.FAIL]
 

@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from search.slots import binding, budget, endings, slots
-from search.slots.claim import claim, claim_unpublished
+from search.slots.claim import Claimant, claim, claim_unpublished
 from search.slots.lease import CheckpointRef
 from search.slots.study import create_study, open_study, optuna_study
 from search.storage.store import Store, open_storage
@@ -29,7 +29,7 @@ def live(store: Store, seconds: float) -> None:
     """One worker's life: run what can be claimed, publish what is left."""
     handle = open_study(store, "crash")
     endings.repair(store, optuna_study(store, handle))
-    while lease := claim(store, handle.study_id, "worker", seconds, max_attempts=1000):
+    while lease := claim(store, handle.study_id, Claimant("worker", seconds, max_attempts=1000)):
         study = optuna_study(store, handle, RandomSampler(seed=lease.number))
         lease, trial = binding.bind(store, study, lease)
         lease = slots.bind_run(store, lease, f"run-{lease.number}-{lease.token}")
@@ -39,7 +39,7 @@ def live(store: Store, seconds: float) -> None:
         lease = slots.record_checkpoint(store, lease, CheckpointRef(1, "one", "sha", "here"))
         lease = endings.finish(store, study, lease, "complete", x, seconds=seconds)
         slots.publish(store, lease)
-    while lease := claim_unpublished(store, handle.study_id, "worker", seconds, max_attempts=1000):
+    while lease := claim_unpublished(store, handle.study_id, Claimant("worker", seconds, max_attempts=1000)):
         slots.publish(store, lease)
     endings.repair(store, optuna_study(store, handle))
 

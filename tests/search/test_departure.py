@@ -18,7 +18,7 @@ from search.errors import SpecConflict
 from search.records import moving
 from search.slots import alive, binding, budget, departure, endings, slots, steering
 from search.slots import claim as claiming
-from search.slots.claim import claim, claim_unpublished, wanted
+from search.slots.claim import Claimant, claim, claim_unpublished, wanted
 from search.slots.keys import ARRIVING, MOVING
 from search.slots.study import StudyHandle, create_study, open_study, optuna_study
 from search.spec import catalog
@@ -47,7 +47,7 @@ def storages(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> I
 def fail(store: Store) -> None:
     """One trial that fails for good, and is not published."""
     handle = open_study(store, "hopper")
-    lease = claim(store, handle.study_id, "worker", 60.0)
+    lease = claim(store, handle.study_id, Claimant("worker", 60.0))
     assert lease is not None
     study = optuna_study(store, handle)
     lease, _ = binding.bind(store, study, lease)
@@ -108,8 +108,8 @@ def test_while_it_is_moved_every_wish_is_refused_with_what_to_do(storages: Stora
     def meanwhile() -> dict[str, str]:
         handle = open_study(old, "hopper")
         assert handle.wanted == "moving"
-        assert claim(old, handle.study_id, "worker") is None
-        assert claim_unpublished(old, handle.study_id, "worker") is None
+        assert claim(old, handle.study_id, Claimant("worker")) is None
+        assert claim_unpublished(old, handle.study_id, Claimant("worker")) is None
         said.extend(refusals(old))
         return {}
 
@@ -135,7 +135,7 @@ def test_after_a_killed_move_the_same_again_does_what_is_left(storages: Storages
             open_for_running(new, NullTracker(), SPEC, GIVEN)
     moved = moving.move(old, handle, new)
     assert (open_study(old, "hopper").wanted, moved.wanted) == ("moved", "running")
-    assert claim(new, moved.study_id, "worker") is not None
+    assert claim(new, moved.study_id, Claimant("worker")) is not None
     assert len(optuna_study(new, moved).get_trials()) == 1
 
 
@@ -145,11 +145,11 @@ def test_a_killed_move_can_be_given_up_and_begun_again(storages: Storages) -> No
     with pytest.raises(SpecConflict, match="is on its way to"):
         departure.give_up(new, open_study(new, "hopper"))
     departure.give_up(old, open_study(old, "hopper"))
-    lease = claim(old, open_study(old, "hopper").study_id, "worker")
+    lease = claim(old, open_study(old, "hopper").study_id, Claimant("worker"))
     assert lease is not None
     slots.release(old, lease)
     steering.extend(old, open_study(old, "hopper"), "+1")
-    assert claim(new, open_study(new, "hopper").study_id, "worker") is None, "half of it lies there"
+    assert claim(new, open_study(new, "hopper").study_id, Claimant("worker")) is None, "half of it lies there"
     assert budget.counts(new, moving.move(old, open_study(old, "hopper"), new).study_id).total == 4
     with pytest.raises(SpecConflict, match="was moved from"):
         departure.give_up(old, open_study(old, "hopper"))
@@ -190,7 +190,9 @@ def test_a_claim_that_was_begun_before_the_move_gets_nothing(storages: Storages)
     assert found is not None
     condition, candidates = found
     with departure.departing(old, handle, "there"):
-        assert [claiming._take(old, row, condition, "late", 60.0) for row in candidates] == [None] * 3
+        assert [claiming._take(old, row, condition, Claimant("late", 60.0)) for row in candidates] == [
+            None
+        ] * 3
 
 
 def test_one_process_of_a_machine_moves_it_at_a_time(storages: Storages) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search.slots import budget, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.lease import CheckpointRef, Lease
 from search.slots.ledger import Hold, Ledger
 from search.slots.study import StudyHandle, create_study
@@ -27,7 +27,7 @@ class Bench:
         self.hold: Hold = self.ledger.hold(self.claim("first"))
 
     def claim(self, owner: str) -> Lease:
-        lease = claim(self.store, self.handle.study_id, owner, SECONDS)
+        lease = claim(self.store, self.handle.study_id, Claimant(owner, SECONDS))
         assert lease is not None
         return lease
 

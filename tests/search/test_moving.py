@@ -9,7 +9,7 @@ import pytest
 from search.errors import SpecConflict
 from search.records import moving
 from search.slots import binding, budget, endings, slots
-from search.slots.claim import claim, wanted
+from search.slots.claim import Claimant, claim, wanted
 from search.slots.lease import CheckpointRef
 from search.slots.study import StudyHandle, create_study, open_study, optuna_study
 from search.storage.store import Store, open_storage
@@ -20,7 +20,7 @@ def half_done(store: Store) -> StudyHandle:
     handle = create_study(store, "hopper", 4, "{}", enqueue=[{"x": 0.5}])
     study = optuna_study(store, handle)
     for number in range(3):
-        lease = claim(store, handle.study_id, "worker", 60.0)
+        lease = claim(store, handle.study_id, Claimant("worker", 60.0))
         assert lease is not None
         lease, trial = binding.bind(store, study, lease)
         trial.suggest_float("x", 0.0, 1.0)
@@ -75,8 +75,8 @@ def test_trials_slots_and_control_arrive_as_they_were(kind: str, new_url: Callab
                 "published",
             ):
                 assert getattr(after, name) == getattr(before, name), name
-        assert claim(old, handle.study_id, "worker", 60.0) is None
-        lease = claim(new, moved.study_id, "worker", 60.0)
+        assert claim(old, handle.study_id, Claimant("worker", 60.0)) is None
+        lease = claim(new, moved.study_id, Claimant("worker", 60.0))
         assert lease is not None
         assert (lease.number, lease.checkpoints[0].step) == (2, 10)
         lease, trial = binding.bind(new, optuna_study(new, moved), lease)
@@ -91,7 +91,7 @@ def test_it_is_refused_while_a_worker_is_at_it(new_url: Callable[[str], str]) ->
         open_storage(new_url("sqlite"), create=True) as new,
     ):
         handle = half_done(old)
-        assert claim(old, handle.study_id, "laptop:7", 60.0) is not None
+        assert claim(old, handle.study_id, Claimant("laptop:7", 60.0)) is not None
         with pytest.raises(SpecConflict, match="laptop:7"):
             moving.move(old, handle, new)
         assert wanted(old, handle.study_id) == "running"
@@ -120,7 +120,7 @@ def test_an_interrupted_move_is_done_again(
             patch.setattr(moving, "_copy_slots", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 moving.move(old, handle, new)
-        assert claim(old, handle.study_id, "worker", 60.0) is not None, "it goes on where it was"
+        assert claim(old, handle.study_id, Claimant("worker", 60.0)) is not None, "it goes on where it was"
         budget.set_wanted(old, handle.study_id, "running")
         for row in budget.rows(old, handle.study_id):
             if row.owner and row.state == "leased":

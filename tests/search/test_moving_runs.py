@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from cli.main import main
 from search.records import moving
 from search.slots import budget
-from search.slots.claim import claim, wanted
+from search.slots.claim import Claimant, claim, wanted
 from search.slots.study import open_study, optuna_study
 from search.storage.store import open_storage
 from tracking import mlflow_copy_models
@@ -117,7 +117,7 @@ def test_it_is_refused_where_the_runs_are_not_or_workers_are(
     other, third = (f"sqlite:///{tmp_path}/{name}.db" for name in ("other", "third"))
     shutil.copy(empty_mlflow, tmp_path / "other.db")
     shutil.copy(empty_mlflow, tmp_path / "third.db")
-    lease = claim(study.store, study.handle.study_id, "laptop:7", 60.0)
+    lease = claim(study.store, study.handle.study_id, Claimant("laptop:7", 60.0))
     assert lease is not None
 
     def refused(*words: str, code: int = 1) -> str:
@@ -140,7 +140,7 @@ def test_it_is_refused_where_the_runs_are_not_or_workers_are(
 
 def test_runs_alone_are_readdressed_and_old_leases_fenced(place: Callable[..., Any]) -> None:
     study = place("study", 1)
-    lease = claim(study.store, study.handle.study_id, "gone", 0.0)
+    lease = claim(study.store, study.handle.study_id, Claimant("gone", 0.0))
     assert lease is not None
     with study.store.write() as connection:
         connection.exec_driver_sql("UPDATE omad_slot SET mlflow_run_id = 'old'")

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from search.records import overview
 from search.records.overview import Ending
 from search.slots import binding, endings
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.spec import catalog
 from search.spec.given import Given
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 def _end(store: Store, handle: StudyHandle, outcome: str, value: float | None) -> None:
-    lease = claim(store, handle.study_id, "test", 60.0)
+    lease = claim(store, handle.study_id, Claimant("test", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=0))
     lease, _ = binding.bind(store, study, lease)

@@ -12,7 +12,7 @@ from search.records.home import Home
 from search.records.publishing import Result, publish
 from search.records.recording import Rooms
 from search.slots import binding, endings, slots
-from search.slots.claim import claim, claim_unpublished
+from search.slots.claim import Claimant, claim, claim_unpublished
 from search.slots.lease import Lease
 from search.slots.ledger import Ledger
 from search.slots.study import StudyHandle, create_study, optuna_study
@@ -54,7 +54,7 @@ class Registry(NullTracker):
 
 def _end(store: Store, handle: StudyHandle, value: float) -> Lease:
     """A complete trial, not published yet."""
-    lease = claim(store, handle.study_id, "test", 60.0)
+    lease = claim(store, handle.study_id, Claimant("test", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=0))
     lease, _ = binding.bind(store, study, lease)
@@ -136,7 +136,7 @@ def test_what_a_worker_cannot_publish_is_left_to_others_while_it_lives(
         while other is None and time.monotonic() < end:
             publications.keep()
             time.sleep(0.1)
-            other = claim_unpublished(store, handle.study_id, "another", 60.0)
+            other = claim_unpublished(store, handle.study_id, Claimant("another", 60.0))
         desk.rooms.sender.close(1)
         desk.rooms.ledger.close()
         desk.rooms.watch.close()

@@ -9,7 +9,7 @@ import pytest
 
 from search.errors import LeaseLost, StudyNotFound, TrialTaken
 from search.slots import budget, slots
-from search.slots.claim import claim, claim_unpublished
+from search.slots.claim import Claimant, claim, claim_unpublished
 from search.slots.lease import CheckpointRef, Lease, SlotRow
 from search.slots.study import StudyHandle, create_study
 from search.storage.store import Store
@@ -22,7 +22,7 @@ def ref(step: int, uri: str | None = None, home: str = "a:/home") -> CheckpointR
 def take(
     store: Store, handle: StudyHandle, owner: str = "me", seconds: float = 60.0, **options: int
 ) -> Lease:
-    lease = claim(store, handle.study_id, owner, seconds, **options)
+    lease = claim(store, handle.study_id, Claimant(owner, seconds, **options))
     assert lease is not None
     return lease
 
@@ -68,14 +68,14 @@ def test_a_worker_whose_finished_slot_was_taken_over_is_refused(
     store: Store, handle: StudyHandle, name: str
 ) -> None:
     silent = slots.finish(store, take(store, handle), "complete", 1.0, seconds=0.0)
-    assert claim_unpublished(store, handle.study_id, "successor") is not None
+    assert claim_unpublished(store, handle.study_id, Claimant("successor")) is not None
     with pytest.raises(LeaseLost):
         WRITES[name](store, silent)
 
 
 def test_every_slot_is_leased_once_and_in_order(store: Store, handle: StudyHandle) -> None:
     assert [take(store, handle).number for _ in range(4)] == [0, 1, 2, 3]
-    assert claim(store, handle.study_id, "me") is None
+    assert claim(store, handle.study_id, Claimant("me")) is None
 
 
 def test_a_lease_that_ran_out_is_renewed_if_nobody_took_it(store: Store, handle: StudyHandle) -> None:
@@ -110,11 +110,11 @@ def test_renewal_carries_progress_and_what_is_wanted(store: Store, handle: Study
     budget.set_wanted(store, handle.study_id, "paused")
     assert slots.renew(store, lease, 60.0, {"step": 1200, "rate": float("nan")}) == "paused"
     assert row(store, handle, 0).progress == {"step": 1200, "rate": None}
-    assert claim(store, handle.study_id, "other") is None
+    assert claim(store, handle.study_id, Claimant("other")) is None
     budget.set_wanted(store, handle.study_id, "running")
     assert slots.renew(store, lease) == "running"
     assert row(store, handle, 0).progress["step"] == 1200
-    assert claim(store, handle.study_id, "other") is not None
+    assert claim(store, handle.study_id, Claimant("other")) is not None
 
 
 def test_no_study_no_control(store: Store) -> None:
@@ -178,7 +178,7 @@ def test_publishing_may_be_repeated(store: Store, handle: StudyHandle) -> None:
     slots.publish(store, lease)
     slots.publish(store, lease)
     assert slots.forget_checkpoints(store, lease).checkpoints == ()
-    assert claim_unpublished(store, handle.study_id, "me") is None
+    assert claim_unpublished(store, handle.study_id, Claimant("me")) is None
 
 
 def test_a_published_slot_knows_its_model_and_what_was_told_of_it(store: Store, handle: StudyHandle) -> None:
@@ -237,17 +237,17 @@ def test_a_finished_slot_is_published_by_another_when_its_finisher_is_gone(
     store: Store, handle: StudyHandle
 ) -> None:
     lease = slots.finish(store, take(store, handle, "first"), "complete", 7.5, seconds=60.0)
-    assert claim_unpublished(store, handle.study_id, "second") is None
+    assert claim_unpublished(store, handle.study_id, Claimant("second")) is None
     slots.renew(store, lease, seconds=0.0)
-    assert claim_unpublished(store, handle.study_id, "second", skip={0}) is None
-    taken = claim_unpublished(store, handle.study_id, "second")
+    assert claim_unpublished(store, handle.study_id, Claimant("second"), skip={0}) is None
+    taken = claim_unpublished(store, handle.study_id, Claimant("second"))
     assert taken is not None
     assert (taken.number, taken.outcome, taken.value) == (0, "complete", 7.5)
     with pytest.raises(LeaseLost):
         slots.publish(store, lease)
     slots.release(store, taken)
     assert (row(store, handle, 0).state, row(store, handle, 0).published) == ("done", False)
-    taken = claim_unpublished(store, handle.study_id, "third")
+    taken = claim_unpublished(store, handle.study_id, Claimant("third"))
     assert taken is not None
     slots.publish(store, taken)
     assert budget.unpublished(store, handle.study_id) == []
@@ -255,14 +255,16 @@ def test_a_finished_slot_is_published_by_another_when_its_finisher_is_gone(
 
 def test_publishing_that_kills_its_workers_is_given_up(store: Store, handle: StudyHandle) -> None:
     slots.finish(store, take(store, handle), "complete", 7.5, seconds=0.0)
-    claims = [claim_unpublished(store, handle.study_id, "me", 0.0, max_attempts=3) for _ in range(5)]
+    claims = [
+        claim_unpublished(store, handle.study_id, Claimant("me", 0.0, max_attempts=3)) for _ in range(5)
+    ]
     assert [lease is not None for lease in claims] == [True, True, True, False, False]
     assert [slot.number for slot in budget.unpublished(store, handle.study_id)] == [0]
 
 
 def test_counts_say_what_can_be_done_with_the_slots(store: Store) -> None:
     study_id = create_study(store, f"counts-{trial_ids()}", trials=7, spec="{}").study_id
-    leases = [claim(store, study_id, "me") for _ in range(6)]
+    leases = [claim(store, study_id, Claimant("me")) for _ in range(6)]
     released, ran_out, done, failed, held, published = (lease for lease in leases if lease)
     slots.release(store, slots.bind_trial(store, released, trial_ids()))
     slots.renew(store, ran_out, 0.0)
@@ -289,7 +291,7 @@ def test_a_worker_whose_clock_is_ahead_takes_nothing_that_is_held(
     held = [take(store, handle, "first", seconds=30.0) for _ in range(4)]
     real = time.time()
     monkeypatch.setattr(time, "time", lambda: real + 600)
-    assert claim(store, handle.study_id, "ahead") is None
+    assert claim(store, handle.study_id, Claimant("ahead")) is None
     monkeypatch.setattr(time, "time", lambda: real - 600)
     slots.renew(store, held[2], seconds=0.0)
     assert take(store, handle, "behind").number == 2
@@ -301,4 +303,4 @@ def test_a_slot_given_up_before_it_had_a_trial_leaves_nothing_to_publish(
     take(store, handle, seconds=0.0)
     assert take(store, handle, max_attempts=1).number == 1
     assert (row(store, handle, 0).state, row(store, handle, 0).published) == ("failed", True)
-    assert claim_unpublished(store, handle.study_id, "me") is None
+    assert claim_unpublished(store, handle.study_id, Claimant("me")) is None

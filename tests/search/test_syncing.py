@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from search.records.home import Home
 from search.records.syncing import Synced, sync_runs
 from search.slots import binding, endings, slots
-from search.slots.claim import claim
+from search.slots.claim import Claimant, claim
 from search.slots.lease import CheckpointRef, Lease
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.spec import catalog
@@ -37,7 +37,7 @@ class Scene:
 
     def begin(self, seconds: float = 60.0) -> Lease:
         """A claimed slot with a trial and a run."""
-        lease = claim(self.store, self.handle.study_id, "elsewhere:1", seconds)
+        lease = claim(self.store, self.handle.study_id, Claimant("elsewhere:1", seconds))
         assert lease is not None
         study = optuna_study(self.store, self.handle, optuna.samplers.RandomSampler(seed=0))
         lease, _ = binding.bind(self.store, study, lease)

@@ -14,7 +14,7 @@ from cli.opening import open_for_running
 from search.errors import SpecConflict
 from search.records.whereabouts import recorded_in
 from search.slots import budget
-from search.slots.claim import claim, claim_unpublished, wanted
+from search.slots.claim import Claimant, claim, claim_unpublished, wanted
 from search.slots.study import StudyHandle, open_study
 from search.spec.given import Given
 from search.storage.store import open_storage
@@ -113,17 +113,17 @@ def test_a_worker_that_knows_the_old_store_gets_nothing_more(
     said("move", "hopper", "--tracking", other, "--from-tracking", study.tracking, code=0)
     handle: StudyHandle = study.handle
     number = handle.study_id
-    assert claim(study.store, number, "late", recorded=handle.tracking_run) is None
+    assert claim(study.store, number, Claimant("late", recorded=handle.tracking_run)) is None
     work_here(study, "home")
     assert [row.trial_id for row in study.rows()] == [None, None], "it left without a trial"
     with study.store.write() as connection:
         connection.exec_driver_sql(
             "UPDATE omad_slot SET state = 'failed', outcome = 'failed' WHERE number = 0"
         )
-    assert claim_unpublished(study.store, number, "late", recorded=handle.tracking_run) is None
+    assert claim_unpublished(study.store, number, Claimant("late", recorded=handle.tracking_run)) is None
     moved = open_study(study.store, "hopper")
-    assert claim_unpublished(study.store, number, "new", recorded=moved.tracking_run) is not None
-    assert claim(study.store, number, "new", recorded=moved.tracking_run) is not None
+    assert claim_unpublished(study.store, number, Claimant("new", recorded=moved.tracking_run)) is not None
+    assert claim(study.store, number, Claimant("new", recorded=moved.tracking_run)) is not None
 
 
 def test_with_the_storage_goes_what_is_known_of_the_records(
