@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from tracking import mlflow_batches
 from tracking.errors import TrackingError
 from tracking.mlflow_names import model_name
+from tracking.mlflow_runs import OUTCOME_TAG, REASON_TAG
 from tracking.tracker import ModelFiles
 
 POLICY_ARTIFACT = "policy"
 """Under this name the model's code finds the policy folder: `context.artifacts["policy"]`."""
 MODEL_TYPE = "omad-policy"
+CHANGING_TAGS = frozenset({OUTCOME_TAG, REASON_TAG})
+"""Tags of a run that are still to change when its model is stored; the model would keep them as they were."""
 
 
 def publish(client: MlflowClient, run_id: str, name: str, files: ModelFiles) -> str:
@@ -45,7 +48,8 @@ def _find(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
 
 
 def _create(client: MlflowClient, run: Run, name: str) -> LoggedModel:
-    tags = {key: value for key, value in run.data.tags.items() if key.startswith("omad.")}
+    own = {key: value for key, value in run.data.tags.items() if key.startswith("omad.")}
+    tags = {key: value for key, value in own.items() if key not in CHANGING_TAGS}
     return client.create_logged_model(
         run.info.experiment_id,
         name=name,

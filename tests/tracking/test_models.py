@@ -148,6 +148,19 @@ def test_publishing_leaves_status_and_other_runs_alone(
     assert mlflow.active_run() is None
 
 
+def test_a_model_does_not_say_for_ever_that_its_trial_is_running(
+    mlflow_tracker: MlflowTracker, study: str, model_files: Maker
+) -> None:
+    run_id = open_trial(mlflow_tracker, study)
+    client = MlflowClient(mlflow_tracker.address)
+    assert client.get_run(run_id).data.tags["omad.outcome"] == "running"
+    uri = mlflow_tracker.publish_model(run_id, "policy", model_files())
+    mlflow_tracker.end_run(run_id, "finished")
+    tags = client.get_logged_model(uri.removeprefix("models:/")).tags
+    assert tags["omad.slot"] == client.get_run(run_id).data.tags["omad.slot"]
+    assert not {"omad.outcome", "omad.reason"} & tags.keys()
+
+
 def test_a_model_name_with_odd_characters_is_made_safe(
     mlflow_tracker: MlflowTracker, study: str, model_files: Maker
 ) -> None:
