@@ -33,12 +33,14 @@ class Manner:
     """torch threads; None for one, as CPUs want it."""
     grace_seconds: float
     patience_seconds: float
+    stopped_code: int = 0
+    """Exit code after a signal."""
 
 
 def work(
     study: str, storage: str, tracking: str | None, home: "Home", manner: Manner, given: "Given"
-) -> None:
-    """Work for a study until it has ended or this process is told to stop."""
+) -> bool:
+    """Work for a study until it has ended or this process is told to stop; whether it was told."""
     import torch
 
     from cli.joining import join
@@ -65,6 +67,7 @@ def work(
         working = Worker(store, handle, tracker, place, manner.patience_seconds, signs)
         _stop_when_told(working, manner.grace_seconds)
         working.run()
+        return working.stopping
 
 
 def _stop_when_told(working: "Worker", grace_seconds: float) -> None:

@@ -14,8 +14,8 @@ LEAVE_SECONDS = 5.0
 """What a process may take beyond the grace it was given, before it is killed."""
 
 
-def lead(workers: Supervisor, grace_seconds: float) -> int:
-    """Keep them at work until all have ended or a signal comes; the exit code."""
+def lead(workers: Supervisor, grace_seconds: float, stopped_code: int = 0) -> int:
+    """Keep them at work until all have ended or a signal comes, which `stopped_code` is for; the exit code."""
     told: list[int] = []
     with _heard(told):
         for child in workers.children:
@@ -23,9 +23,12 @@ def lead(workers: Supervisor, grace_seconds: float) -> int:
         while not workers.ended and not told:
             workers.look()
             time.sleep(LOOK_SECONDS)
-        if not workers.ended:
+        stopped = not workers.ended
+        if stopped:
             _dismiss(workers, told, grace_seconds)
-    return tell_failures(workers) if workers.failed else 0
+    if workers.failed:
+        return tell_failures(workers)
+    return stopped_code if stopped else 0
 
 
 def _dismiss(workers: Supervisor, told: list[int], grace_seconds: float) -> None:

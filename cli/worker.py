@@ -71,6 +71,16 @@ def worker(
             help="Bear an absent storage for this.",
         ),
     ] = PATIENCE_SECONDS,
+    stopped_code: Annotated[
+        int,
+        typer.Option(
+            "--stopped-code",
+            min=0,
+            max=255,
+            metavar="CODE",
+            help="Exit code of workers that a signal sent away, for schedulers that take 0 for done.",
+        ),
+    ] = 0,
     profile: Profile = None,
     env_steps: EnvSteps = None,
     seeds: Seeds = None,
@@ -88,12 +98,13 @@ def worker(
 
     given = wishes.given(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
     place = open_home(str(home) if home else None)
-    manner = Manner(device or "cpu", pack, threads, grace, storage_patience)
+    manner = Manner(device or "cpu", pack, threads, grace, storage_patience, stopped_code)
     if device is None:
         raise typer.Exit(_team(study, storage, tracking, place, manner, given, workers, devices))
     if workers is not None or devices != "auto":
         raise ConfigError("--device is for one worker; with --workers or --devices leave it out")
-    work(study, storage, tracking, place, manner, given)
+    if work(study, storage, tracking, place, manner, given):
+        raise typer.Exit(stopped_code)
 
 
 def _team(
@@ -123,4 +134,5 @@ def _team(
         options += ["--storage-patience", str(manner.patience_seconds)]
         left = budget.counts(store, handle.study_id)
         chosen = plan(devices, workers, max(1, left.total - left.done - left.failed), manner.threads)
-    return lead(supervisor(chosen, handle, home, storage, tracking, options), manner.grace_seconds)
+    started = supervisor(chosen, handle, home, storage, tracking, options)
+    return lead(started, manner.grace_seconds, manner.stopped_code)

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,12 @@ from search.errors import SearchError
 
 LEAVE_SECONDS = 10
 """What a worker and its supervisor may take beyond the grace."""
+STOPPED = 143
+"""Exit code of a worker that was told to leave, where a scheduler takes 0 for a study that has ended."""
+REFUSED = 2
+"""Exit code of a worker whose options or addresses are wrong: trying again changes nothing."""
+TRIES = 20
+"""Failures of one worker on Kubernetes after which it is not started again."""
 
 
 class LaunchRefused(SearchError):
@@ -36,7 +43,8 @@ class Job:
         """A worker's command line, without the interpreter: supervised, so that a hung one is replaced."""
         device = "0" if self.gpus else "cpu"  # schedulers show a job no other GPUs than its own
         options = ["--workers", "1", "--devices", device, "--threads", str(self.cpus)]
-        return ["-m", "cli.main", "worker", self.study, *options, "--grace", str(self.grace_seconds)]
+        # -P: a file of the user's own called cli.py in the folder it starts in is not ours.
+        return ["-P", "-m", "cli.main", "worker", self.study, *options, "--grace", str(self.grace_seconds)]
 
 
 def work(job: Job) -> int:
@@ -68,8 +76,12 @@ def slurm(job: Job, folder: Path, cluster: str | None = None, **options: Any) ->
     module = _required("submitit", "slurm")
     # Submitted jobs lie there with the addresses of storage and tracking server.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # -P: what submitit starts finds our modules, not a search.py of the user's own in the folder it starts in.
+    python = f"{shlex.quote(sys.executable)} -P"
     try:
-        executor = module.AutoExecutor(folder=folder, cluster=cluster)
+        executor = module.AutoExecutor(
+            folder=folder, cluster=cluster, local_python=python, slurm_python=python
+        )
     except RuntimeError as error:
         raise LaunchRefused(f"Slurm is not here ({error}); run this where sbatch is") from None
     executor.update_parameters(
@@ -89,32 +101,49 @@ def ray(job: Job, address: str | None = None) -> list[Any]:
     if not module.is_initialized():
         module.init(address=address, log_to_driver=False, include_dashboard=False)
     options = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_restarts": -1, "max_task_retries": -1}
-    actors = [module.remote(RayWorker).options(**options).remote() for _ in range(job.workers)]
-    return [(actor, actor.run.remote(job)) for actor in actors]
+    worker = module.remote(_ray_worker())
+    actors = [worker.options(**options).remote() for _ in range(job.workers)]
+    return [(actor, actor.run.remote(job.words, dict(job.environment))) for actor in actors]
 
 
-class RayWorker:
-    """One worker as a Ray actor."""
+def _ray_worker() -> type:
+    """The class of a Ray actor that is one worker.
 
-    def run(self, job: Job) -> int:
-        """Work; the exit code."""
-        return work(job)
+    Made here, it travels as it is: Ray's processes look for modules in this working folder first, where a file of
+    the user's own may be called search.py. So it takes and needs nothing of ours either.
+    """
+
+    class RayWorker:
+        """One worker, in a process of its own; its exit code."""
+
+        def run(self, words: list[str], environment: dict[str, str]) -> int:
+            import os
+            import subprocess
+            import sys
+
+            with subprocess.Popen([sys.executable, *words], env={**os.environ, **environment}) as process:
+                return process.wait()
+
+    return RayWorker
 
 
 def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> dict[str, Any]:
-    """An Indexed Job of workers. The addresses come from a Secret, not from the manifest."""
+    """An Indexed Job of workers. The addresses come from a Secret, not from the manifest.
+
+    A worker that was preempted is started again and has not failed; one that is refused is not started again.
+    """
     resources: dict[str, Any] = {"requests": {"cpu": str(job.cpus)}}
     if job.gpus:
         resources["limits"] = {"nvidia.com/gpu": str(int(-(-job.gpus // 1)))}
     container = {
         "name": "worker",
         "image": image,
-        "command": ["python", *job.words],
+        "command": ["python", *job.words, "--stopped-code", str(STOPPED)],
         "envFrom": [{"secretRef": {"name": secret}}],
         "resources": resources,
     }
     pod = {
-        "restartPolicy": "OnFailure",
+        "restartPolicy": "Never",  # with another one Kubernetes takes no podFailurePolicy
         "terminationGracePeriodSeconds": job.grace_seconds + LEAVE_SECONDS,
         "containers": [container],
     }
@@ -127,10 +156,21 @@ def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> d
             "completionMode": "Indexed",
             "completions": job.workers,
             "parallelism": job.workers,
-            "backoffLimit": 20,
+            "backoffLimitPerIndex": TRIES,
+            "podFailurePolicy": {"rules": _failures(container["name"])},
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
+
+
+def _failures(container: Any) -> list[dict[str, Any]]:
+    """What the end of a worker means, the first that applies."""
+    disrupted = {"type": "DisruptionTarget", "status": "True"}
+    refused = {"containerName": container, "operator": "In", "values": [REFUSED]}
+    return [
+        {"action": "Ignore", "onPodConditions": [disrupted]},
+        {"action": "FailIndex", "onExitCodes": refused},
+    ]
 
 
 def kubectl(document: str) -> str:

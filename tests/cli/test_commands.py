@@ -205,4 +205,4 @@ def test_sync_leaves_what_a_worker_holds_and_says_so(run: Run, study: None) -> N
 
 @pytest.mark.usefixtures("study")
 def test_launch_takes_the_only_study_and_says_what_it_would_start(run: Run) -> None:
-    assert "2 x python -m cli.main worker hopper" in run("launch", "slurm", "--workers", "2", "--dry-run")
+    assert "2 x python -P -m cli.main worker hopper" in run("launch", "slurm", "--workers", "2", "--dry-run")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -46,6 +47,18 @@ def test_a_worker_that_does_not_leave_is_killed_after_the_grace(tmp_path: Path) 
     assert not workers.wait(0.3)
     workers.kill()
     assert workers.wait(5.0)
+
+
+@pytest.mark.parametrize("code", [0, 143])
+def test_workers_that_a_signal_sends_away_end_with_the_code_that_was_asked_for(
+    tmp_path: Path, code: int
+) -> None:
+    def work(words: str) -> int:
+        return lead(Supervisor([Child(0, [sys.executable, "-c", words], {}, tmp_path / "0.log")]), 5.0, code)
+
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert work("import time; time.sleep(60)") == code
+    assert work("pass") == 0, "nothing was left to do"
 
 
 def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path) -> None:

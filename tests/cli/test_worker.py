@@ -29,7 +29,7 @@ def working_folder(tmp_path: Path) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Supervisor]:
     """The teams that would have been led."""
     teams: list[Supervisor] = []
-    monkeypatch.setattr(team, "lead", lambda workers, grace: teams.append(workers) or 0)
+    monkeypatch.setattr(team, "lead", lambda workers, *terms: teams.append(workers) or 0)
     return teams
 
 

@@ -27,8 +27,18 @@ def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
         f"pathlib.Path({str(tmp_path)!r}, f'ran-{{os.getpid()}}')"
         ".write_text(' '.join(sys.argv[1:]) + ' ' + os.environ['OMAD_STORAGE'])\n"
     )
-    environment = {"OMAD_STORAGE": "sqlite:///x.db", "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    environment = {"OMAD_STORAGE": "sqlite:///x.db", "PYTHONPATH": str(tmp_path)}
     return Job("hopper", 2, environment, grace_seconds=7)
+
+
+@pytest.fixture
+def users_folder(tmp_path: Path) -> Path:
+    """A working folder with files of the user's own that have our packages' names."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for name in ("cli", "search", "tracking", "studies"):
+        (folder / f"{name}.py").write_text(f"raise SystemExit('this {name}.py is not ours')\n")
+    return folder
 
 
 def check(folder: Path) -> None:
@@ -36,7 +46,7 @@ def check(folder: Path) -> None:
     assert ran == ["worker hopper --workers 1 --devices cpu --threads 1 --grace 7 sqlite:///x.db"] * 2
 
 
-def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path) -> None:
+def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path, users_folder: Path) -> None:
     pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
     code = (
         "import sys, json; from search.worker.launching import Job, slurm; from pathlib import Path\n"
@@ -46,8 +56,8 @@ def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path) -> None:
         "assert [job.result() for job in jobs] == [0, 0]\n"
     )
     subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
+        [sys.executable, "-P", "-c", code],
+        cwd=users_folder,
         check=True,
         timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -63,7 +73,7 @@ def test_a_preempted_worker_is_queued_again_as_it_is(marker: Job) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'omad-search[ray]'")
-def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path) -> None:
+def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path, users_folder: Path) -> None:
     code = (
         "import ray; from search.worker.launching import Job, ray as start\n"
         "ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
@@ -72,7 +82,8 @@ def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path) -> None:
         "ray.shutdown()\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=180, env=environment)
+    command = [sys.executable, "-P", "-c", code]
+    subprocess.run(command, cwd=users_folder, check=True, timeout=180, env=environment)
     check(tmp_path)
 
 
@@ -88,24 +99,40 @@ def test_the_manifest_is_an_indexed_job_without_addresses() -> None:
     spec = made["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 8, 8)
     pod = spec["template"]["spec"]
-    assert pod["restartPolicy"] in ("OnFailure", "Never"), "Jobs take no other"
+    assert pod["restartPolicy"] == "Never", "with another one Kubernetes takes no podFailurePolicy"
     assert pod["terminationGracePeriodSeconds"] > 40
     (container,) = pod["containers"]
-    assert container["command"][:4] == ["python", "-m", "cli.main", "worker"]
+    assert container["command"][:5] == ["python", "-P", "-m", "cli.main", "worker"]
     assert container["resources"] == {"requests": {"cpu": "2"}, "limits": {"nvidia.com/gpu": "1"}}
     assert container["envFrom"] == [{"secretRef": {"name": "omad-addresses"}}]
 
 
+def test_preempted_workers_are_started_again_and_refused_ones_are_not() -> None:
+    made = launching.manifest(Job("hopper", 8), "registry/omad:1", "omad-addresses")
+    first, second = made["spec"]["podFailurePolicy"]["rules"]
+    assert first == {
+        "action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    }, "the first rule that applies counts, whatever the exit code"
+    assert (second["action"], second["onExitCodes"]["values"]) == ("FailIndex", [2])
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert second["onExitCodes"]["containerName"] == container["name"]
+    assert made["spec"]["backoffLimitPerIndex"] > 1
+    words = container["command"]
+    assert words[words.index("--stopped-code") + 1] == "143", "a pod that ends with 0 is not started again"
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.31", "1.37"])
 @pytest.mark.parametrize("gpus", [0.0, 1.0])
-def test_the_manifest_is_what_kubernetes_takes(gpus: float) -> None:
+def test_the_manifest_is_what_kubernetes_takes(gpus: float, version: str) -> None:
     kubernetes_validate = pytest.importorskip(
         "kubernetes_validate", reason="pip install kubernetes-validate: the schemas of Kubernetes"
     )
     made = launching.manifest(Job("Walker_2d", 8, gpus=gpus), "registry/omad:1", "omad-addresses")
-    kubernetes_validate.validate(made, "1.31", strict=True)
+    kubernetes_validate.validate(made, version, strict=True)
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(
-            made | {"spec": made["spec"] | {"completionMod": "Indexed"}}, "1.31", strict=True
+            made | {"spec": made["spec"] | {"completionMod": "Indexed"}}, version, strict=True
         )
 
 
