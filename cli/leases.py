@@ -67,7 +67,7 @@ def _table(held: Sequence[TrialView], overflow: OverflowMethod) -> Table:
             str(trial.number),
             f"{trial.step:,}",
             words.rate(trial.steps_per_second) if training else "",
-            str(trial.attempt) if training else "",
+            str(max(trial.attempt, 1)) if training else "",  # counted anew from every checkpoint
             left(trial),
             style="" if lives else "yellow",
         )
