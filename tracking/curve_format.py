@@ -17,7 +17,7 @@ def encode(row: Row) -> bytes:
 
 
 def decode(line: bytes) -> Row:
-    """The row of one line. Raises ValueError where the line holds none."""
+    """The row of one line. Raises ValueError, TypeError, AttributeError or OverflowError where it holds none."""
     if not line.endswith(b"\n"):
         raise ValueError("its end is missing")
     content = json.loads(line)
@@ -33,7 +33,7 @@ def decode_all(lines: list[bytes], place: str, first: int = 1) -> list[Row]:
     for number, line in enumerate(lines, start=first):
         try:
             rows.append(decode(line))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise TrackingError(
                 f"Line {number} of the curve {place} is damaged ({error}); "
                 "remove it, and the curve continues from the trial's last checkpoint."

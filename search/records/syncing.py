@@ -12,6 +12,7 @@ from search.slots.lease import SlotRow
 from search.slots.study import StudyHandle
 from search.storage.patience import patiently
 from search.storage.store import Store
+from tracking.errors import TrackingError, TrackingUnavailable
 from tracking.sender import send_curve
 from tracking.spool import Spool
 from tracking.tracker import Tracker
@@ -38,7 +39,7 @@ def sync_runs(store: Store, handle: StudyHandle, tracker: Tracker, home: Home) -
     running = tracker.running_trials(handle.name, handle.uid)
     slots = _slots(store, handle)
     idle = [slot for slot in slots.values() if slot.outcome is None and not lives(slot)]
-    rows = sum(_send(slot, handle, tracker, home) for slot in idle)
+    rows = sum(_send_if_whole(slot, handle, tracker, home) for slot in idle)
     repaired = sum(
         _repair(store, handle, tracker, slots[number], run_id)
         for run_id, number in running.items()
@@ -54,6 +55,17 @@ def lives(slot: SlotRow) -> bool:
 
 def _slots(store: Store, handle: StudyHandle) -> Mapping[int, SlotRow]:
     return {slot.number: slot for slot in patiently(lambda: budget.rows(store, handle.study_id))}
+
+
+def _send_if_whole(slot: SlotRow, handle: StudyHandle, tracker: Tracker, home: Home) -> int:
+    """Send what can be sent of a curve; one that is damaged or refused keeps nothing else from its place."""
+    try:
+        return _send(slot, handle, tracker, home)
+    except TrackingUnavailable:
+        raise
+    except TrackingError as error:
+        log.warning("slot %d: its curve cannot be sent: %s", slot.number, error)
+        return 0
 
 
 def _send(slot: SlotRow, handle: StudyHandle, tracker: Tracker, home: Home) -> int:

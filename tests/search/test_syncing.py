@@ -100,17 +100,36 @@ def test_a_run_that_lost_the_race_for_its_slot_is_deleted(scene: Scene) -> None:
     assert scene.run(lease).info.lifecycle_stage == "active"
 
 
-def test_a_curve_left_here_is_sent_up_to_its_checkpoint_and_once(scene: Scene) -> None:
-    lease = scene.begin()
+def train(scene: Scene, lease: Lease) -> tuple[Lease, Spool]:
+    """A curve of five rows on this machine, and two checkpoints, of which others can read the first."""
     spool = Spool(scene.home.slot("hopper", scene.handle.uid, lease.number) / "lease-00001")
     spool.append([Row(step, 1_000 + step, {"train/alpha": 1.0}) for step in range(10, 60, 10)])
     name = "lease-00001/checkpoint-{}.json"
     for step, uri in ((30, "runs:/run/checkpoints"), (40, None)):
         ref = CheckpointRef(step, name.format(step), "0", scene.home.name, uri)
         lease = slots.record_checkpoint(scene.store, lease, ref)
+    return lease, spool
+
+
+def test_a_curve_left_here_is_sent_up_to_its_checkpoint_and_once(scene: Scene) -> None:
+    lease, _ = train(scene, scene.begin())
     assert scene.sync().rows == 0, "its worker sends it"
     slots.release(scene.store, lease)
     # Not the row at the step of the checkpoint, which may have been written after it.
     assert [scene.sync().rows for _ in range(2)] == [2, 0]
     points = MlflowClient(scene.tracker.address).get_metric_history(str(lease.mlflow_run_id), "train/alpha")
     assert [point.step for point in points] == [10, 20]
+
+
+def test_a_damaged_curve_keeps_nothing_else_from_being_sent_and_repaired(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    (damaged, spool), (whole, _) = train(scene, scene.begin()), train(scene, scene.begin())
+    lines = spool.path.read_bytes().splitlines(keepends=True)
+    spool.path.write_bytes(b"".join([lines[0], b"\x00\xff garbage\n", *lines[2:]]))
+    for lease in (damaged, whole):
+        slots.release(scene.store, lease)
+    assert scene.sync() == Synced(rows=2, repaired=2)
+    assert [scene.run(lease).info.status for lease in (damaged, whole)] == ["KILLED", "KILLED"]
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.startswith("slot 0: its curve cannot be sent: Line 2 of the curve")

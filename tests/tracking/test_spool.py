@@ -62,11 +62,21 @@ def test_a_torn_last_line_is_unseen_by_readers_and_cut_by_the_next_writer(
     assert Spool(tmp_path).rows() == rows(1, 2, 3)
 
 
-def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"\x00\xff",
+        b"[]",
+        b'{"step":1,"time_ms":1,"metrics":3}',
+        b'{"step":1e999,"time_ms":1,"metrics":{}}',
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     spool = Spool(tmp_path)
     spool.append(rows(1))
     with spool.path.open("ab") as stream:
-        stream.write(b"nonsense\n")
+        stream.write(line + b"\n")
     with pytest.raises(TrackingError, match=r"Line 2 of the curve .*curve\.jsonl is damaged"):
         spool.rows()
 
