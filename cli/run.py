@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cli.devices import Plan
     from cli.opening import Opened
     from cli.watching import Watch
+    from search.slots.study import StudyHandle
     from search.slots.view import StudyView
     from search.storage.store import Store
     from tracking.tracker import Tracker
@@ -158,10 +159,30 @@ def _conclude(store: "Store", tracker: "Tracker", opened: "Opened", view: "Study
         f"evaluating the best model, the defaults and random play on {opened.spec.final_episodes} fresh episodes",
         stderr=True,
     )
+    code = _tell_unpublished(store, opened.handle)
     found = results.report(seen, opened.spec, tracker)
     results.store(found, opened.spec, tracker, opened.run_id)
     out().print(Report(found, commands(seen, opened)), crop=False)
-    return 0
+    return code
+
+
+def _tell_unpublished(store: "Store", handle: "StudyHandle") -> int:
+    """Say what MLflow does not have, and the report thus lacks; the exit code."""
+    from cli.errors import FAILURE
+    from search.records.home import open_home
+    from search.slots import budget
+
+    count = len(budget.unpublished(store, handle.study_id))
+    if not count:
+        return 0
+    results, them = ("1 result", "it") if count == 1 else (f"{count} results", "them")
+    say(
+        f"{results} could not be sent to MLflow, so the report may lack models; why, say the logs in "
+        f"{open_home().logs(handle.name, handle.uid)}. `omad-search sync {handle.name}` sends {them}, "
+        "then this command again makes the report",
+        stderr=True,
+    )
+    return FAILURE
 
 
 def commands(view: "StudyView", opened: "Opened") -> list[tuple[str, str]]:

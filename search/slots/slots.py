@@ -32,7 +32,8 @@ KEPT_CHECKPOINTS = 2
 
 TRAINING = Slot.state == "leased"
 ENDED = Slot.state.in_(("done", "failed"))
-UNDER_LEASE = or_(TRAINING, and_(ENDED, Slot.published == false()))
+UNDER_LEASE = or_(TRAINING, and_(ENDED, Slot.published == false(), Slot.owner.is_not(None)))
+"""In somebody's hands: a result that was given back has no owner, and a late renewal cannot take it again."""
 
 
 def renew(

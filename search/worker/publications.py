@@ -37,7 +37,8 @@ class Publications:
         except LeaseLost as error:
             log.warning("%s; its successor publishes trial %d", error, result.number)
         except Exception:
-            self._let_go(hold)  # when the lease has run out, another worker tries
+            self._let_go(hold)
+            self._desk.give_back(hold.lease)  # no attempt that counts: it killed nobody
             raise
         self._let_go(hold)
 

@@ -1,6 +1,7 @@
 """Substitute: what workers that are gone left undone, done from what they recorded."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from optuna.trial import FixedTrial, FrozenTrial
@@ -30,6 +31,9 @@ from tracking.spool import Spool
 
 log = logging.getLogger(__name__)
 
+ANY_ATTEMPT = 2**31 - 1
+"""More attempts than any database counts."""
+
 
 class Substitute:
     """Repairs, sends and publishes in the place of others."""
@@ -50,10 +54,15 @@ class Substitute:
         job = partial(sync_runs, desk.store, desk.handle, desk.rooms.tracker, desk.place.home)
         desk.rooms.sender.submit("runs that nobody is at", job)
 
-    def publish_left(self) -> None:
-        """Do what finishers that died left undone; then wait a little for the sender."""
+    def publish_left(self, by_hand: bool = False) -> None:
+        """Do what finishers that died left undone; then wait a little for the sender.
+
+        `by_hand`: also what the attempts of workers are used up for.
+        """
         desk = self._desk
-        while not desk.stopping and (lease := desk.patiently(self._claim)) is not None:
+        claimant = replace(desk.claimant, max_attempts=ANY_ATTEMPT) if by_hand else desk.claimant
+        claimed = partial(claim_unpublished, desk.store, desk.handle.study_id, claimant, self._given_up)
+        while not desk.stopping and (lease := desk.patiently(claimed)) is not None:
             try:
                 self._publish(lease)
             except (LeaseLost, OmadError, TrackingError) as error:
@@ -61,10 +70,6 @@ class Substitute:
         if not desk.send(DRAIN_SECONDS, self._publications.keep):
             left = ", ".join(desk.rooms.sender.pending())
             log.warning("not sent yet: %s; it is kept here, and any later worker of the study sends it", left)
-
-    def _claim(self) -> Lease | None:
-        desk = self._desk
-        return claim_unpublished(desk.store, desk.handle.study_id, desk.claimant, self._given_up)
 
     def _publish(self, lease: Lease) -> None:
         """Finish the publishing of a slot whose worker is gone, from its last checkpoint."""
@@ -83,6 +88,7 @@ class Substitute:
         except TrackingError as error:
             log.warning("trial %d cannot be published yet: %s", trial.number, error)
             desk.rooms.ledger.drop(hold)
+            desk.give_back(lease)  # it killed nobody: this is no attempt that counts
             return
         if self._leaves_to_others(hold, loaded, trial.number):
             return

@@ -73,16 +73,19 @@ class Worker:
             self._close()
 
     def catch_up(self) -> None:
-        """Train nothing: do what workers that are gone left undone, and send what they left here."""
+        """Train nothing: do what workers that are gone left undone, and send what they left here.
+
+        Also what killed so many of them that others leave it alone.
+        """
         try:
-            self._catch_up()
+            self._catch_up(by_hand=True)
         finally:
             self._close()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, by_hand: bool = False) -> None:
         self._substitute.repair()
         self._substitute.sync()
-        self._substitute.publish_left()
+        self._substitute.publish_left(by_hand)
 
     def _work(self) -> bool:
         """One round; False when there is nothing left to do, now or later."""

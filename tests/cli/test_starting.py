@@ -6,17 +6,19 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cli import watching
 from cli.devices import Plan
-from search.slots import slots
+from search.slots import slots, status
 from search.slots.claim import Claimant, claim
-from search.slots.study import create_study
+from search.slots.study import StudyHandle, create_study
+from search.slots.view import StudyView
 from search.spec import catalog
 from search.spec.given import Given
-from search.storage.store import open_storage
+from search.storage.store import Store, open_storage
 from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
@@ -64,6 +66,28 @@ def test_no_more_workers_are_started_than_trials_are_left(
 def test_fewer_workers_than_trials_are_started_where_that_is_asked_for(run: Run, planned: list[Plan]) -> None:
     run(*NEW, "--trials", "4", "--workers", "2", "--devices", "cpu", code=130)
     assert [len(plan.devices) for plan in planned] == [2]
+
+
+class Unable:
+    """Workers that end at once and publish nothing."""
+
+    def __init__(self, supervisor: object, store: Store, handle: StudyHandle, tracking: str) -> None:
+        self.store, self.handle, self.interrupted = store, handle, False
+        self.workers = SimpleNamespace(failed=[])
+
+    def run(self) -> StudyView:
+        return status.read(self.store, self.handle, "")
+
+
+def test_results_that_could_not_be_sent_are_told_with_what_sends_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(f"sqlite:///{tmp_path}/omad.db", 4, published=False)
+    monkeypatch.setattr(watching, "supervisor", lambda *_: None)
+    monkeypatch.setattr(watching, "Watch", Unable)
+    said = run("run", "--study", "hopper", "--workers", "1", "--devices", "cpu", code=1)
+    assert "4 results could not be sent to MLflow" in said
+    assert "`omad-search sync hopper` sends them" in said
 
 
 def nobody_there() -> int:

@@ -11,9 +11,9 @@ import pytest
 from search.records.home import Home
 from search.records.publishing import Result, publish
 from search.records.recording import Rooms
-from search.slots import binding, endings, slots
+from search.slots import binding, budget, endings, slots
 from search.slots.claim import Claimant, claim, claim_unpublished
-from search.slots.lease import Lease
+from search.slots.lease import Lease, Outcome
 from search.slots.ledger import Ledger
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.spec import catalog
@@ -21,11 +21,12 @@ from search.spec.given import Given
 from search.storage.store import Store, open_storage
 from search.worker.desk import Desk, Place
 from search.worker.publications import Publications
-from tracking.errors import TrackingRefused
+from search.worker.worker import Worker
+from tracking.errors import TrackingRefused, TrackingUnavailable
 from tracking.null import NullTracker
 from tracking.sender import Sender
 from tracking.spool import Spool
-from tracking.tracker import ModelFiles
+from tracking.tracker import ModelFiles, RunStatus
 
 SPEC = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 3}), has_gpu=False)
 
@@ -52,14 +53,14 @@ class Registry(NullTracker):
         return f"models:/{name}@champion"
 
 
-def _end(store: Store, handle: StudyHandle, value: float) -> Lease:
-    """A complete trial, not published yet."""
+def _end(store: Store, handle: StudyHandle, value: float, outcome: Outcome = "complete") -> Lease:
+    """An ended trial, not published yet."""
     lease = claim(store, handle.study_id, Claimant("test", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=0))
     lease, _ = binding.bind(store, study, lease)
     lease = slots.bind_run(store, lease, f"run-{lease.number}")
-    return endings.finish(store, study, lease, "complete", value)
+    return endings.finish(store, study, lease, outcome, value)
 
 
 @pytest.fixture
@@ -142,3 +143,57 @@ def test_what_a_worker_cannot_publish_is_left_to_others_while_it_lives(
         desk.rooms.watch.close()
     assert other is not None
     assert other.number == lease.number
+
+
+class Moody(NullTracker):
+    """Ends no run as long as something is wrong with it."""
+
+    wrong: Exception | None = None
+
+    def resume_run(self, run_id: str) -> None:
+        if isinstance(self.wrong, TrackingUnavailable):
+            raise self.wrong
+
+    def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
+        if self.wrong is not None:
+            raise self.wrong
+
+
+@pytest.fixture
+def left(tmp_path: Path):
+    """A study of one trial, which has ended and is not published: its store, handle, and a maker of workers."""
+    spec = replace(SPEC, trials=1)
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        handle = create_study(store, "hopper", 1, spec.to_json(), [spec.defaults()])
+        slots.release(store, _end(store, handle, 3.0, "pruned"))
+        tracker = Moody()
+        yield (
+            store,
+            handle,
+            tracker,
+            lambda: Worker(store, handle, tracker, Place(Home(tmp_path / "home")), 5.0),
+        )
+
+
+@pytest.mark.parametrize(
+    "wrong", [TrackingRefused("the disk of the server is full"), TrackingUnavailable("away")]
+)
+def test_what_many_workers_could_not_publish_is_published_when_it_can_be(left, wrong: Exception) -> None:
+    store, handle, tracker, worker = left
+    tracker.wrong = wrong
+    for _ in range(SPEC.max_attempts + 1):
+        worker().run()
+        assert budget.counts(store, handle.study_id).unpublished == 1
+    tracker.wrong = None
+    worker().run()
+    assert budget.counts(store, handle.study_id).unpublished == 0
+
+
+def test_catching_up_by_hand_publishes_also_what_killed_its_publishers(left) -> None:
+    store, handle, _, worker = left
+    with store.write() as connection:
+        connection.exec_driver_sql(f"UPDATE omad_slot SET attempt = {SPEC.max_attempts}")
+    worker().run()
+    assert budget.counts(store, handle.study_id).unpublished == 1
+    worker().catch_up()
+    assert budget.counts(store, handle.study_id).unpublished == 0

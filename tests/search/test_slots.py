@@ -262,6 +262,16 @@ def test_publishing_that_kills_its_workers_is_given_up(store: Store, handle: Stu
     assert [slot.number for slot in budget.unpublished(store, handle.study_id)] == [0]
 
 
+def test_a_renewal_that_comes_late_takes_no_result_that_was_given_back(
+    store: Store, handle: StudyHandle
+) -> None:
+    lease = slots.finish(store, take(store, handle), "complete", 1.0)
+    slots.release(store, lease)
+    with pytest.raises(LeaseLost):
+        slots.renew(store, lease)
+    assert claim_unpublished(store, handle.study_id, Claimant("another")) is not None
+
+
 def test_counts_say_what_can_be_done_with_the_slots(store: Store) -> None:
     study_id = create_study(store, f"counts-{trial_ids()}", trials=7, spec="{}").study_id
     leases = [claim(store, study_id, Claimant("me")) for _ in range(6)]
