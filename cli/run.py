@@ -53,6 +53,9 @@ def run(
     set_: Set = [],  # noqa: B006 - typer reads it and never changes it
 ) -> None:
     """Search: train trials until the budget is used, then report. The same command again continues."""
+    from tracking.knock import knock
+
+    knock(tracking)  # before the seconds that the imports below take
     from cli.devices import plan, plan_for
     from cli.opening import build, open_for_running
     from omad_core.envs import make_spec

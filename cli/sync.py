@@ -10,6 +10,9 @@ from cli.options import DEFAULT_STORAGE, Storage, StudyIfAny, Tracking
 
 def sync(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, tracking: Tracking = None) -> None:
     """Send what workers left on this machine to MLflow, and correct the status of runs whose worker is gone."""
+    from tracking.knock import knock
+
+    knock(tracking)  # before the seconds that the imports below take
     from search.records.home import open_home
     from search.records.syncing import sync_runs
     from search.records.whereabouts import recorded_in

@@ -1,5 +1,6 @@
 """omad-search worker: one worker of a study, or several, on this or any other machine."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,10 +93,13 @@ def worker(
     Ctrl-C: checkpoint, hand back, leave. The study's settings are those it was created with; one that is given
     here and differs is refused.
     """
-    from cli.one_worker import Manner, work
+    from cli.one_worker import SUPERVISED, Manner, work
     from omad_core.errors import ConfigError
     from search.records.home import open_home
+    from tracking.knock import knock
 
+    if SUPERVISED not in os.environ:
+        knock(tracking)  # before the seconds that the imports to come take
     given = wishes.given(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
     place = open_home(str(home) if home else None)
     manner = Manner(device or "cpu", pack, threads, grace, storage_patience, stopped_code)

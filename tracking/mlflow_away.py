@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import requests
 import sqlalchemy.exc
 
+from tracking.knock import NO_SUCH_HOST, NOTHING_LISTENS, unreachable
 from tracking.mlflow_address import is_web
 from tracking.redact import redact
 
@@ -22,13 +23,13 @@ _LOST = (
     TimeoutError,
 )
 _SERVER: tuple[tuple[type[BaseException], str], ...] = (
-    (socket.gaierror, "no such host is known here; correct the address"),
+    (socket.gaierror, NO_SUCH_HOST),
     (
         requests.exceptions.SSLError,
         "its certificate is not accepted here; see MLFLOW_TRACKING_SERVER_CERT_PATH",
     ),
     (requests.exceptions.RetryError, "it answers with errors; its own log says which"),
-    (ConnectionRefusedError, "nothing listens there; start the server, or correct the address"),
+    (ConnectionRefusedError, NOTHING_LISTENS),
     (requests.Timeout, "it does not answer in time; check the network and whether the server is overloaded"),
     (TimeoutError, "it does not answer in time; check the network and whether the server is overloaded"),
 )
@@ -55,7 +56,7 @@ def sentence(error: BaseException, address: str) -> str:
     """Such as `The tracking server X cannot be reached: nothing listens there; start the server, or ...`."""
     web = is_web(address)
     kind, reason = ("server", _of_server(error)) if web else ("database", _of_database(error))
-    return f"The tracking {kind} {redact(address)} cannot be reached: {reason}."
+    return unreachable(kind, address, reason)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

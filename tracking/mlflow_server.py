@@ -7,7 +7,8 @@ import requests
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request, verify_rest_response
 
-CONNECT_SECONDS = 1.0
+from tracking import knock
+
 ANSWER_SECONDS = 5.0
 _request: Callable[..., requests.Response] = http_request
 _login: Callable[[str], MlflowHostCreds] = get_default_host_creds
@@ -22,7 +23,7 @@ def greet(address: str) -> None:
         "POST",
         json={"max_results": 1},
         max_retries=0,
-        timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+        timeout=(knock.SECONDS, ANSWER_SECONDS),
     )
     verify_rest_response(response, _ENDPOINT)
 

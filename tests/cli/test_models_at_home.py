@@ -346,7 +346,7 @@ def test_a_tracking_server_that_is_down_refuses_a_study_before_it_is_made(
         address = f"http://ann:hunter2@127.0.0.1:{probe.getsockname()[1]}"
     began = time.monotonic()
     said = run("run", "--task", "hopper", "--profile", "smoke", "--tracking", address, code=1)
-    assert time.monotonic() - began < 10, "a second, and what the imports take on a busy machine"
+    assert time.monotonic() - began < 1
     assert "nothing listens there; start the server, or correct the address." in said
     assert "hunter2" not in said
     sentence = next(line for line in said.splitlines() if line.startswith("error: "))

@@ -1,9 +1,12 @@
 """What `run` does before anything is trained: no more is started than is of use, nothing is left where it fails."""
 
+import os
 import shutil
 import socket
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +26,7 @@ from tracking.mlflow_tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+ROOT = Path(__file__).parents[2]
 Run = Callable[..., str]
 NEW = ("run", "--task", "hopper", "--profile", "smoke")
 
@@ -94,6 +98,42 @@ def nobody_there() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "words", [NEW, ("worker", "hopper"), ("worker", "hopper", "--device", "cpu"), ("sync",)]
+)
+def test_a_tracking_server_that_is_down_is_told_before_anything_heavy_is_imported(
+    words: Sequence[str], tmp_path: Path
+) -> None:
+    """Their imports take seconds, on a slow machine many."""
+    code = """
+import sys
+from cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as left:
+    assert left.code == 1, left.code
+heavy = {"torch", "mlflow", "optuna", "mujoco", "numpy", "sqlalchemy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    address = f"http://ann:hunter2@127.0.0.1:{nobody_there()}"
+    hidden = ("OMAD_SUPERVISED_BY", "OMAD_STORAGE")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**environment, "MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    place = address.replace("ann:hunter2", "***")
+    assert done.stderr == (
+        f"error: The tracking server {place} cannot be reached: nothing listens there; "
+        "start the server, or correct the address.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def foreign_tracking(folder: Path) -> str:

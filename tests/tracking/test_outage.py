@@ -15,6 +15,7 @@ import sqlalchemy
 from mlflow import MlflowClient
 
 from tracking.errors import TrackingRefused, TrackingUnavailable
+from tracking.knock import knock
 from tracking.mlflow_errors import translated
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.point import Row
@@ -55,6 +56,37 @@ def test_a_server_that_is_down_is_told_at_once_and_by_its_address() -> None:
         TrackingUnavailable, lambda: tracker.open_run(RunInfo("x", "x")), "cannot be reached"
     )
     assert took < 3
+
+
+def test_a_knock_tells_what_cannot_be_a_server_and_leaves_the_rest_to_be_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    down = f"http://127.0.0.1:{closed_port()}"
+    with pytest.raises(TrackingUnavailable, match=rf"^The tracking server {down} cannot be reached: nothing"):
+        knock(down)
+    with pytest.raises(TrackingUnavailable, match="no such host is known here"):
+        knock("https://nowhere.invalid")
+    for other in (
+        "sqlite:///mlflow.db",
+        "postgresql://me:secret@127.0.0.1:1/x",
+        "http://host:port",
+        "nonsense",
+    ):
+        knock(other)
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    knock(down)
+
+
+def test_a_knock_is_heard_by_a_server_and_by_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        knock(f"http://127.0.0.1:{server.getsockname()[1]}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(TrackingUnavailable):
+        knock(None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    knock(None)
 
 
 def test_a_database_server_that_is_down_is_told_at_once_and_without_its_password() -> None:
