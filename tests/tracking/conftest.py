@@ -21,6 +21,7 @@ import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
+from tracking import mlflow_database
 from tracking.mlflow_tracker import MlflowTracker
 from tracking.null import NullTracker
 from tracking.tracker import ModelFiles, Tracker
@@ -53,6 +54,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_tables() -> None:
+    """Tests ask MLflow with clients of their own, and any of them may be the first: its tables come with warnings."""
+    mlflow_database._load_table_descriptions()
 
 
 @pytest.fixture(autouse=True)
