@@ -61,8 +61,8 @@ Decentralised OMAD policies for `{spec.name}` ({spec.env_id}), trained for {fact
 ```python
 import mlflow
 model = mlflow.pyfunc.load_model("{uri}")
-actions = model.predict(observations)   # [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
-action = model.predict(own, params={{"agent": "{spec.agents[-1]}"}})   # [n, {spec.obs_dims[-1]}] -> \
+actions = model.predict(observations)   # float32 [n, {sum(spec.obs_dims)}] -> [n, {sum(spec.action_dims)}]
+action = model.predict(own, params={{"agent": "{spec.agents[-1]}"}})   # float32 [n, {spec.obs_dims[-1]}] -> \
 [n, {spec.action_dims[-1]}]
 ```
 

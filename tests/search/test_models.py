@@ -113,6 +113,7 @@ def test_the_card_tells_what_one_should_know(policy: Policy) -> None:
         "Score: 41.0",
         "omad-search evaluate models:/m-1",
         "models serve",
+        "float32 [n, 25] -> [n, 3]",
     ):
         assert words in card
     measured = model_card(Facts(SPEC, 7, {}, 41.0, 700, Returns(40.0, 35.5, 44.2, 50)), "models:/m-1", policy)
