@@ -49,7 +49,7 @@ def runs_of(end: End, study: str, study_id: str) -> list[Run]:
 def copy_runs(old: End, new: End, study: str, runs: Sequence[Run]) -> dict[str, str]:
     """Make the other store's runs what these are; old id to new id. Copies of runs that are gone are deleted."""
     with new.asked() as client:
-        experiment = mlflow_runs.experiment_id(client, new.address, study)
+        experiment, _ = mlflow_runs.experiment_id(client, new.address, study)
         there = {
             run.data.tags[COPY_TAG]: run for run in _all_runs(client, experiment) if COPY_TAG in run.data.tags
         }

@@ -1,6 +1,7 @@
 """Runs of a study in MLflow: one experiment, a parent run, a child run a trial; found again by their tags."""
 
 import getpass
+import time
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -19,6 +20,8 @@ COURSE_TAG = "omad.course"
 ROLE_TAG = "omad.role"
 NOTE_TAG = "mlflow.note.content"
 """What the run's page shows as its description."""
+AWAIT_SECONDS = 1.0
+"""How long others wait for the run of who made a study's experiment."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """What MLflow's UI calls an experiment of trainings."""
 OUTCOME_TAG = "omad.outcome"
@@ -32,13 +35,14 @@ MLFLOW_STATUS: dict[RunStatus, str] = {
 """MLflow has no word for pruned: such a run was stopped before its end, and its tag says why."""
 
 
-def experiment_id(client: MlflowClient, address: str, study: str) -> str:
-    """The experiment named after the study, created where there is none."""
+def experiment_id(client: MlflowClient, address: str, study: str) -> tuple[str, bool]:
+    """The experiment named after the study, created where there is none; whether it was created here and now."""
     found = client.get_experiment_by_name(study)
     if found is None:
         try:
             place = _artifact_location(address, study)
-            return str(client.create_experiment(study, artifact_location=place, tags=dict(EXPERIMENT_TAGS)))
+            tags = dict(EXPERIMENT_TAGS)
+            return str(client.create_experiment(study, artifact_location=place, tags=tags)), True
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -48,7 +52,22 @@ def experiment_id(client: MlflowClient, address: str, study: str) -> str:
             f"The MLflow experiment {study!r} was deleted: restore it in the MLflow UI, "
             "or give the study another name."
         )
-    return str(found.experiment_id)
+    return str(found.experiment_id), False
+
+
+def open_run(client: MlflowClient, address: str, info: RunInfo) -> Run:
+    """The study's or trial's run, found or created.
+
+    Many open a study's run at the same moment, and MLflow knows no uniqueness but that of experiments: who made the
+    experiment makes the run, and the others wait for it a little.
+    """
+    experiment, new = experiment_id(client, address, info.study)
+    found = find(client, experiment, info)
+    end = time.monotonic() + (AWAIT_SECONDS if info.slot is None and not new else 0.0)
+    while found is None and time.monotonic() < end:
+        time.sleep(AWAIT_SECONDS / 10)
+        found = find(client, experiment, info)
+    return found or create(client, experiment, info)
 
 
 def find(client: MlflowClient, experiment: str, info: RunInfo) -> Run | None:

@@ -51,8 +51,7 @@ class MlflowTracker:
     def open_run(self, info: RunInfo) -> str:
         """The id of the study's or trial's run: found by its tags, else created."""
         with self._mlflow() as client:
-            experiment = mlflow_runs.experiment_id(client, self.address, info.study)
-            run = mlflow_runs.find(client, experiment, info) or mlflow_runs.create(client, experiment, info)
+            run = mlflow_runs.open_run(client, self.address, info)
             self._complete(client, run, info)
             return str(run.info.run_id)
 

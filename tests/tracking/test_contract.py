@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,22 @@ def test_a_new_study_under_an_old_name_gets_runs_of_its_own(
     new = mlflow_tracker.open_run(trial(study, study_id="two"))
     assert new != old
     assert mlflow_tracker.open_run(trial(study, study_id="one")) == old
+
+
+def test_a_study_that_another_worker_is_just_opening_gets_one_run(
+    mlflow_tracker: MlflowTracker, study: str
+) -> None:
+    client = MlflowClient(mlflow_tracker.address)
+    experiment = client.create_experiment(study)  # what the other one does first
+    with ThreadPoolExecutor(1) as pool:
+        mine = pool.submit(mlflow_tracker.open_run, RunInfo("study", study))
+        time.sleep(0.3)
+        tags = {"omad.study": study, "omad.role": "study"}
+        theirs = client.create_run(
+            experiment, tags=tags, start_time=2**42
+        )  # begun after mine, there before it
+        assert mine.result() == theirs.info.run_id
+    assert len(client.search_runs([experiment])) == 1
 
 
 def test_a_study_name_with_quotes_is_found_again(mlflow_tracker: MlflowTracker, study: str) -> None:
