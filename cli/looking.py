@@ -32,20 +32,22 @@ def found(storage: str, study: str | None) -> "Iterator[tuple[Store, StudyHandle
         yield store, studies[0]
 
 
-def view(storage: str, study: str | None, tracking: str | None) -> "StudyView":
-    """The study as it stands now."""
+def view(storage: str, study: str | None, tracking: str | None, recent: int | None = None) -> "StudyView":
+    """The study as it stands now; `recent`: how many of the newest trials are read whole."""
     with found(storage, study) as (store, handle):
-        return read(store, handle, tracking)
+        return read(store, handle, tracking, recent)
 
 
-def read(store: "Store", handle: "StudyHandle", tracking: str | None) -> "StudyView":
+def read(
+    store: "Store", handle: "StudyHandle", tracking: str | None, recent: int | None = None
+) -> "StudyView":
     """A study that was found, as it stands now."""
     from search.slots import status
 
     # Thousands of small objects, all of which stay: the garbage collector would look through them again and again.
     gc.disable()
     try:
-        return status.read(store, handle, recorded(handle, tracking))
+        return status.read(store, handle, recorded(handle, tracking), recent=recent)
     finally:
         gc.enable()
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from search.slots.view import StudyView
 
 WATCH_SECONDS = 1.0
+SHOWN = 1_000
+"""Trials of which parameters and curves are read: more than a terminal has lines."""
 WATCH_SHARE = 2.0
 """A pause is at least so many times as long as reading took: a large study is not read without end."""
 
@@ -35,7 +37,7 @@ def status(
     if watch:
         _watch(study, storage, tracking, json)
         return
-    seen = looking.view(storage, study, tracking)
+    seen = looking.view(storage, study, tracking, None if json else SHOWN)
     if json:
         as_json.show(seen)
         return
@@ -54,7 +56,7 @@ def _tell_unpublished(seen: "StudyView") -> None:
 def _watch(study: str | None, storage: str, tracking: str | None, json: bool) -> None:
     console = out()
     if json:
-        _follow(study, storage, tracking, _in_lines(as_json.show_line))
+        _follow(study, storage, tracking, _in_lines(as_json.show_line), recent=None)
         return
     if not console.is_terminal:
         from cli.lines import Lines
@@ -90,13 +92,15 @@ def _in_lines(tell: Callable[["StudyView"], None]) -> Show:
     return show
 
 
-def _follow(study: str | None, storage: str, tracking: str | None, show: Show) -> "StudyView":
+def _follow(
+    study: str | None, storage: str, tracking: str | None, show: Show, recent: int | None = SHOWN
+) -> "StudyView":
     """Show a study again and again; as it is when it has ended. Raises SpecConflict once it was moved."""
     from search.slots.steering import refuse_moved
     from search.slots.study import open_study
 
     with looking.found(storage, study) as (store, handle):
-        views = _views(lambda: looking.read(store, open_study(store, handle.name), tracking))
+        views = _views(lambda: looking.read(store, open_study(store, handle.name), tracking, recent))
         while True:
             seen, away = next(views)
             show(seen, away)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
@@ -24,19 +24,24 @@ UNUSUAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 """What Optuna's column of types says of numbers that databases do not store."""
 
 
-def all_trials(store: Store, study_id: int) -> list[FrozenTrial]:
-    """Every trial as Optuna has it, by number. Raises StorageUnavailable."""
+def all_trials(store: Store, study_id: int, whole: Collection[int] | None = None) -> list[FrozenTrial]:
+    """Every trial as Optuna has it, by number; `whole`: ids of the only ones with parameters, reports and value.
+
+    Raises StorageUnavailable.
+    """
     with store.read() as connection:
         query = select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
         trials = {row.trial_id: _bare(row) for row in connection.execute(query)}
         of = partial(_of, connection, study_id)
-        for number, name, value, text in of(PARAMS, "param_name", "param_value", "distribution_json"):
+        some = partial(of, whole=whole)
+        for number, name, value, text in some(PARAMS, "param_name", "param_value", "distribution_json"):
             distribution = _distribution(text)
             trials[number].params[name] = distribution.to_external_repr(value)
             trials[number].distributions[name] = distribution
-        for number, value, kind in of(VALUES, "value", "value_type"):
+        for number, value, kind in some(VALUES, "value", "value_type"):
             trials[number].values = [*(trials[number].values or []), _number(value, kind)]
-        for number, step, value, kind in of(REPORTS, "step", "intermediate_value", "intermediate_value_type"):
+        reports = ("step", "intermediate_value", "intermediate_value_type")
+        for number, step, value, kind in some(REPORTS, *reports):
             trials[number].intermediate_values[step] = _number(value, kind)
         for number, key, text in of(USER, "key", "value_json"):
             trials[number].user_attrs[key] = json.loads(text)
@@ -45,7 +50,9 @@ def all_trials(store: Store, study_id: int) -> list[FrozenTrial]:
     return list(trials.values())
 
 
-def _of(connection: Connection, study_id: int, table: Table, *columns: str) -> Sequence[Any]:
+def _of(
+    connection: Connection, study_id: int, table: Table, *columns: str, whole: Collection[int] | None = None
+) -> Sequence[Any]:
     """A trial's id and these columns, of all rows of a table that are of this study's trials, as they came."""
     query = (
         select(table.c.trial_id, *(table.c[name] for name in columns))
@@ -53,6 +60,8 @@ def _of(connection: Connection, study_id: int, table: Table, *columns: str) -> S
         .where(TRIALS.c.study_id == study_id)
         .order_by(*table.primary_key)
     )
+    if whole is not None:
+        query = query.where(table.c.trial_id.in_(whole))
     return connection.execute(query).all()
 
 

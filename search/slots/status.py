@@ -1,5 +1,6 @@
 """Status: a study as it stands in its storage, for whoever looks; nothing is changed."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from search.slots.view import StudyView, TrialState, TrialView
 from search.spec.spec import StudySpec
 from search.storage.store import Store
 
+FIRST = 16
+"""Trials that are read whole beside the newest: several workers may begin before the one with the defaults."""
 RUNNING_FOR = 0.0
 """Seconds that a lease must still have for its trial to be shown as running."""
 
@@ -25,11 +28,17 @@ def read(
     handle: StudyHandle,
     tracking: str = "",
     began: float | None = None,
+    recent: int | None = None,
 ) -> StudyView:
-    """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time."""
+    """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time.
+
+    `recent`: how many of the newest trials have parameters and curves, beside the first, the best and those in work;
+    all have without it, which takes longer where there are thousands.
+    """
     spec = StudySpec.from_json(handle.spec)
     slots = budget.rows(store, handle.study_id)
-    trials = {t._trial_id: t for t in all_trials(store, handle.study_id)}
+    whole = None if recent is None else _whole(slots, recent)
+    trials = {t._trial_id: t for t in all_trials(store, handle.study_id, whole)}
     views = [
         _trial(spec, slot, trials.get(slot.trial_id if slot.trial_id is not None else -1)) for slot in slots
     ]
@@ -52,6 +61,16 @@ def read(
         workers=sorted({view.worker for view in views if (view.lease_seconds or 0.0) > 0.0}),
         unpublished=[view.number for slot, view in zip(slots, views, strict=True) if _left(slot)],
     )
+
+
+def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:
+    """Ids of the trials of which more than the result is shown; the defaults are among the first."""
+    best = max(
+        (s for s in slots if s.outcome == "complete"), key=lambda s: s.value or -math.inf, default=None
+    )
+    begun = [s for s in slots if s.trial_id is not None]
+    shown = [*begun[:FIRST], *begun[max(0, len(begun) - recent) :], *(s for s in begun if s.outcome is None)]
+    return {s.trial_id for s in (*shown, best) if s is not None and s.trial_id is not None}
 
 
 def _left(slot: SlotRow) -> bool:

@@ -120,10 +120,10 @@ def watched(monkeypatch: pytest.MonkeyPatch, *moments: Callable[[], None]) -> No
     """Have these things happen, one before each look."""
     read, left = looking.read, list(moments)
 
-    def reading(store: Store, handle: StudyHandle, tracking: str | None) -> StudyView:
+    def reading(store: Store, handle: StudyHandle, tracking: str | None, recent: int | None) -> StudyView:
         if left:
             left.pop(0)()
-        return read(store, handle, tracking)
+        return read(store, handle, tracking, recent)
 
     monkeypatch.setattr(looking, "read", reading)
 

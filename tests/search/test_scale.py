@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -72,6 +73,21 @@ def test_a_study_filled_in_bulk_is_a_study(url: str) -> None:
         clear(store, handle)
         delete_study(store, handle)
         assert store.rdb.get_all_studies() == []
+
+
+def test_of_many_trials_those_that_are_shown_are_read_whole(url: str) -> None:
+    with open_storage(url, create=True) as store:
+        handle = empty_study(store, 50)
+        fill(store, handle, 38)
+        full, some = status.read(store, handle), status.read(store, handle, recent=3)
+        assert full.best is not None
+        whole = {*range(16), full.best.number, 35, 36, 37}
+        assert {trial.number for trial in some.trials if trial.curve} == whole
+        assert some.best == full.best
+        for known, shown in zip(full.trials, some.trials, strict=True):
+            less = {} if known.number in whole else {"params": {}, "curve": [], "curve_step": 0}
+            assert shown == replace(known, **less)  # type: ignore[arg-type]
+        clear(store, handle)
 
 
 @pytest.mark.slow
