@@ -1,12 +1,14 @@
 """omad-search worker: one worker of a study, or several, on this or any other machine."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import wishes
+from cli.console import say
 from cli.options import (
     DEFAULT_STORAGE,
     Devices,
@@ -139,4 +141,23 @@ def _team(
         left = budget.counts(store, handle.study_id)
         chosen = plan(devices, workers, max(1, left.total - left.done - left.failed), manner.threads)
     started = supervisor(chosen, handle, home, storage, tracking, options)
-    return lead(started, manner.grace_seconds, manner.stopped_code)
+    code = lead(started, manner.grace_seconds, manner.stopped_code)
+    if not code:
+        _tell_ended(storage, study)
+    return code
+
+
+def _tell_ended(storage: str, study: str) -> None:
+    """Workers make no report: say who does."""
+    from search.errors import SearchError
+    from search.slots import budget
+    from search.slots.study import open_study
+    from search.storage.store import open_storage
+
+    with suppress(SearchError), open_storage(storage) as store:
+        if budget.counts(store, open_study(store, study).study_id).ended:
+            say(
+                f"study {study} has ended; where `omad-search run` does not wait for it any more, "
+                f"`omad-search run --study {study}` makes its report",
+                stderr=True,
+            )

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cli import worker
+from cli.one_worker import Manner
 from cli.team import lead
+from search.bench.many import fill
+from search.records.home import open_home
 from search.slots import budget
 from search.slots.study import create_study
 from search.spec import catalog
@@ -98,3 +102,19 @@ def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path) -
     assert all(row.state in ("open", "done") for row in rows), "no lease is left"
     assert all(row.checkpoints or row.outcome for row in begun), "what was trained is kept"
     assert "worker-1.log" in said.read_text()
+
+
+def test_workers_that_ended_a_study_say_who_makes_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.team.lead", lambda *_: 0)
+    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 3}), has_gpu=False)
+    told = []
+    for ended in (2, 3):
+        url = f"sqlite:///{tmp_path}/{ended}.db"
+        with open_storage(url, create=True) as store:
+            fill(store, create_study(store, "hopper", 3, spec.to_json()), ended)
+        places = (url, f"sqlite:///{tmp_path}/mlflow.db", open_home(str(tmp_path)))
+        assert worker._team("hopper", *places, Manner("cpu", 1, 1, 5.0, 5.0, 0), Given(), 1, "cpu") == 0
+        told.append("`omad-search run --study hopper` makes its report" in capfd.readouterr().err)
+    assert told == [False, True]
