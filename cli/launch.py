@@ -37,15 +37,15 @@ def launch(
     """Start workers of a study on Slurm, Ray or Kubernetes, which place, queue and restart them."""
     import json
 
-    from search.worker import launching
+    from search.worker import kubernetes, launching
 
     environment = {"OMAD_STORAGE": storage} | ({"MLFLOW_TRACKING_URI": tracking} if tracking else {})
     job = launching.Job(
         study or _only_study(storage), workers, environment, cpus=cpus, gpus=gpus, grace_seconds=grace
     )
     if where == "kubernetes":
-        document = json.dumps(launching.manifest(job, image, secret, namespace), indent=2)
-        say(document if dry_run else launching.kubectl(document))
+        document = json.dumps(kubernetes.manifest(job, image, secret, namespace), indent=2)
+        say(document if dry_run else kubernetes.kubectl(document))
         return
     if dry_run:
         say(f"{workers} x {launching.shown(job.words)} ({cpus} CPUs, {gpus:g} GPUs each) on {where}")

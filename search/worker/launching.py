@@ -3,8 +3,10 @@
 import importlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,9 @@ from search.errors import SearchError
 
 LEAVE_SECONDS = 10
 """What a worker and its supervisor may take beyond the grace."""
-STOPPED = 143
-"""Exit code of a worker that was told to leave, where a scheduler takes 0 for a study that has ended."""
-REFUSED = 2
-"""Exit code of a worker whose options or addresses are wrong: trying again changes nothing."""
-TRIES = 20
-"""Failures of one worker on Kubernetes after which it is not started again."""
+LOOK_SECONDS = 0.2
+LEAST_NOTICE = 90
+"""Seconds between Slurm's signal and its end of a job at the time limit, as submitit has it."""
 
 
 class LaunchRefused(SearchError):
@@ -47,28 +46,61 @@ class Job:
         return ["-P", "-m", "cli.main", "worker", self.study, *options, "--grace", str(self.grace_seconds)]
 
 
-def work(job: Job) -> int:
-    """One worker, in a process of its own so that signals reach it; its exit code."""
-    with subprocess.Popen([sys.executable, *job.words], env={**os.environ, **job.environment}) as process:
-        return process.wait()
-
-
 class SlurmWorker:
-    """What submitit runs: a worker, put back into the queue when Slurm preempts it."""
+    """What submitit runs: a worker, put back into the queue when Slurm preempts it.
+
+    Slurm's signals reach this process alone, not the worker that it started: they are passed on.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._process: subprocess.Popen[bytes] | None = None
+        self._told = False
 
     def __call__(self) -> int:
         """Work; a worker that does not end well fails its job."""
-        code = work(self._job)
+        signal.signal(signal.SIGTERM, self._hear)
+        with _started(self._job) as self._process:
+            while (code := self._process.poll()) is None:
+                time.sleep(LOOK_SECONDS)
+        while self._told:
+            time.sleep(
+                LOOK_SECONDS
+            )  # Slurm is about to end this job; one that ends before is not queued again
         if code:
             raise LaunchRefused(f"the worker ended with code {code}; its log is above")
         return code
 
+    def _hear(self, number: int, frame: Any) -> None:
+        """Slurm's SIGTERM, which comes before the end: have the worker leave."""
+        self._told = True
+        if self._process is not None:
+            self._process.terminate()
+
     def checkpoint(self, *args: Any, **kwargs: Any) -> Any:
-        """Called by submitit on preemption: the worker has had its signal and keeps its own checkpoints."""
-        return _required("submitit", "slurm").helpers.DelayedSubmission(self)
+        """Called by submitit on preemption: the worker writes its own checkpoints and leaves, then begins again."""
+        if self._process is not None:
+            if not self._told:
+                self._process.terminate()
+            _await_exit(self._process.pid, self._job.grace_seconds + LEAVE_SECONDS)
+        return _required("submitit", "slurm").helpers.DelayedSubmission(SlurmWorker(self._job))
+
+
+def _started(job: Job) -> "subprocess.Popen[bytes]":
+    """One worker, in a process of its own so that it has its signals to itself."""
+    return subprocess.Popen([sys.executable, *job.words], env={**os.environ, **job.environment})
+
+
+def _await_exit(pid: int, seconds: float) -> None:
+    """Wait for the end of a child, or have it end; leaves its exit code to whoever waits for that."""
+    end = time.monotonic() + seconds
+    try:
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > end:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(LOOK_SECONDS)
+    except ChildProcessError:
+        return  # it has ended, and is known to have
 
 
 def slurm(job: Job, folder: Path, cluster: str | None = None, **options: Any) -> list[Any]:
@@ -88,6 +120,7 @@ def slurm(job: Job, folder: Path, cluster: str | None = None, **options: Any) ->
         name=f"omad-{job.study}",
         cpus_per_task=job.cpus,
         gpus_per_node=int(-(-job.gpus // 1)),
+        slurm_signal_delay_s=max(LEAST_NOTICE, job.grace_seconds + 2 * LEAVE_SECONDS),
         **options,
     )
     with executor.batch():
@@ -125,70 +158,6 @@ def _ray_worker() -> type:
                 return process.wait()
 
     return RayWorker
-
-
-def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> dict[str, Any]:
-    """An Indexed Job of workers. The addresses come from a Secret, not from the manifest.
-
-    A worker that was preempted is started again and has not failed; one that is refused is not started again.
-    """
-    resources: dict[str, Any] = {"requests": {"cpu": str(job.cpus)}}
-    if job.gpus:
-        resources["limits"] = {"nvidia.com/gpu": str(int(-(-job.gpus // 1)))}
-    container = {
-        "name": "worker",
-        "image": image,
-        "command": ["python", *job.words, "--stopped-code", str(STOPPED)],
-        "envFrom": [{"secretRef": {"name": secret}}],
-        "resources": resources,
-    }
-    pod = {
-        "restartPolicy": "Never",  # with another one Kubernetes takes no podFailurePolicy
-        "terminationGracePeriodSeconds": job.grace_seconds + LEAVE_SECONDS,
-        "containers": [container],
-    }
-    labels = {"app.kubernetes.io/name": "omad-search", "omad-search/study": job.study}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": _dns_name(f"omad-{job.study}"), "namespace": namespace, "labels": labels},
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": job.workers,
-            "parallelism": job.workers,
-            "backoffLimitPerIndex": TRIES,
-            "podFailurePolicy": {"rules": _failures(container["name"])},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
-
-
-def _failures(container: Any) -> list[dict[str, Any]]:
-    """What the end of a worker means, the first that applies."""
-    disrupted = {"type": "DisruptionTarget", "status": "True"}
-    refused = {"containerName": container, "operator": "In", "values": [REFUSED]}
-    return [
-        {"action": "Ignore", "onPodConditions": [disrupted]},
-        {"action": "FailIndex", "onExitCodes": refused},
-    ]
-
-
-def kubectl(document: str) -> str:
-    """Apply a manifest; what kubectl says. Raises LaunchRefused."""
-    try:
-        done = subprocess.run(
-            ["kubectl", "apply", "-f", "-"], input=document, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise LaunchRefused("kubectl is not installed here; --dry-run prints the manifest") from None
-    if done.returncode:
-        raise LaunchRefused(f"kubectl refused the manifest: {' '.join(done.stderr.split())}")
-    return done.stdout.strip()
-
-
-def _dns_name(text: str) -> str:
-    kept = "".join(letter if letter.isalnum() else "-" for letter in text.lower())
-    return kept[:63].strip("-")
 
 
 def _required(name: str, extra: str) -> Any:

@@ -1,20 +1,48 @@
 """Workers on schedulers: real ones where they run locally, the manifest's shape elsewhere."""
 
+import dataclasses
 import importlib.util
 import json
 import os
+import re
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cli.main import main
-from search.worker import launching
+from search.worker import kubernetes, launching
 from search.worker.launching import Job
 
 ROOT = Path(__file__).parents[2]
+
+
+LEAVING = """
+import pathlib, signal, sys, time
+folder = pathlib.Path({folder!r})
+def leave(number, frame):
+    (folder / "left").write_text("in order")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+if (folder / "left").exists():
+    (folder / "again").touch()
+else:
+    (folder / "began").touch()
+    time.sleep(60)
+"""
+"""A "worker" that goes on until it is told to leave, and is done when it is started again."""
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path.name
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -72,6 +100,38 @@ def test_a_preempted_worker_is_queued_again_as_it_is(marker: Job) -> None:
     assert again.function._job == marker
 
 
+def test_a_preempted_worker_leaves_in_order_and_begins_again(marker: Job, tmp_path: Path) -> None:
+    pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
+    (tmp_path / "cli" / "main.py").write_text(LEAVING.format(folder=str(tmp_path)))
+    (job,) = launching.slurm(
+        dataclasses.replace(marker, workers=1), tmp_path / "logs", cluster="local", timeout_min=5
+    )
+    wait_for(tmp_path / "began")
+    (task,) = psutil.Process(int(job.job_id)).children()
+    task.send_signal(signal.SIGUSR2)  # as Slurm does: it reaches submitit, not what that started
+    assert job.result() == 0
+    assert (tmp_path / "left").read_text() == "in order"
+    assert (tmp_path / "again").exists()
+
+
+def test_a_worker_that_slurm_tells_to_leave_leaves_and_its_job_waits_for_slurm(
+    marker: Job, tmp_path: Path
+) -> None:
+    (tmp_path / "cli" / "main.py").write_text(LEAVING.format(folder=str(tmp_path)))
+    code = (
+        "from search.worker.launching import Job, SlurmWorker\n"
+        f"SlurmWorker(Job('hopper', 1, {dict(marker.environment)!r}, grace_seconds=7))()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-P", "-c", code], env=environment) as process:
+        wait_for(tmp_path / "began")
+        process.terminate()
+        wait_for(tmp_path / "left")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)  # a job that has ended is not queued again
+        process.kill()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'omad-search[ray]'")
 def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path, users_folder: Path) -> None:
     code = (
@@ -89,7 +149,7 @@ def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path, users_folder: 
 
 def test_the_manifest_is_an_indexed_job_without_addresses() -> None:
     job = Job("my_study", 8, {"OMAD_STORAGE": "postgresql://u:hush@db/x"}, cpus=2, gpus=1, grace_seconds=40)
-    made = launching.manifest(job, "registry/omad:1", "omad-addresses")
+    made = kubernetes.manifest(job, "registry/omad:1", "omad-addresses")
     assert "hush" not in str(made)
     assert (made["apiVersion"], made["kind"], made["metadata"]["name"]) == (
         "batch/v1",
@@ -108,7 +168,7 @@ def test_the_manifest_is_an_indexed_job_without_addresses() -> None:
 
 
 def test_preempted_workers_are_started_again_and_refused_ones_are_not() -> None:
-    made = launching.manifest(Job("hopper", 8), "registry/omad:1", "omad-addresses")
+    made = kubernetes.manifest(Job("hopper", 8), "registry/omad:1", "omad-addresses")
     first, second = made["spec"]["podFailurePolicy"]["rules"]
     assert first == {
         "action": "Ignore",
@@ -128,12 +188,25 @@ def test_the_manifest_is_what_kubernetes_takes(gpus: float, version: str) -> Non
     kubernetes_validate = pytest.importorskip(
         "kubernetes_validate", reason="pip install kubernetes-validate: the schemas of Kubernetes"
     )
-    made = launching.manifest(Job("Walker_2d", 8, gpus=gpus), "registry/omad:1", "omad-addresses")
+    made = kubernetes.manifest(Job("Walker_2d", 8, gpus=gpus), "registry/omad:1", "omad-addresses")
     kubernetes_validate.validate(made, version, strict=True)
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(
             made | {"spec": made["spec"] | {"completionMod": "Indexed"}}, version, strict=True
         )
+
+
+@pytest.mark.parametrize("study", ["a_long-name_" * 8 + "1234", "a_long-name_" * 8 + "1235", "hopper_", "H-"])
+def test_any_studys_job_has_a_name_that_kubernetes_takes(study: str) -> None:
+    made = kubernetes.manifest(Job(study, 10_000), "registry/omad:1", "omad-addresses")
+    name, label = made["metadata"]["name"], made["metadata"]["labels"]["omad-search/study"]
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", f"{name}-9999"), "a pod's host name"
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", label)
+    other = kubernetes.manifest(
+        Job(study.replace("1234", "1239"), 10_000), "registry/omad:1", "omad-addresses"
+    )
+    assert (other["metadata"]["name"] == name) == ("1234" not in study), "two studies, two jobs"
 
 
 def test_a_password_reaches_pods_by_a_secret_alone(
