@@ -81,12 +81,16 @@ class HandingIn:
             except (OmadError, TrackingError) as error:
                 log.warning("trial %d goes back to its last checkpoint: %s", course.trial.number, error)
         self.settle()
-        opened = any(course.hold.lease.mlflow_run_id for course in courses)
-        self._desk.send(DRAIN_SECONDS if opened else IDLE_SECONDS, self._program.keep)
+        self._desk.send(DRAIN_SECONDS if self._may_be_sent(courses) else IDLE_SECONDS, self._program.keep)
         self.settle()
         for course in courses:
             self._desk.give_back(course.hold.lease)
             self._program.drop(course)
+
+    def _may_be_sent(self, courses: Sequence[Course]) -> bool:
+        """Whether it is worth waiting for the tracking server: it was there for one of them, or may be there now."""
+        opened = any(course.hold.lease.mlflow_run_id for course in courses)
+        return opened or not self._desk.rooms.sender.unavailable_seconds()
 
     def settle(self) -> None:
         """Wait until the storage has everything that was submitted, while the leases are kept."""

@@ -1,16 +1,19 @@
 """Takeover across machines: homes that share nothing but the storage and a tracking server."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from search.slots.study import optuna_study
 from tracking.mlflow_tracker import MlflowTracker
+from tracking.tracker import RunInfo
 
 
 def tensors(policy: Path) -> dict[str, torch.Tensor]:
@@ -57,3 +60,19 @@ def test_a_trial_that_goes_from_machine_to_machine_has_the_parameters_of_one_tha
     assert found.keys() == expected.keys()
     assert len(found) > 0
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_what_a_slow_tracking_server_has_not_taken_yet_is_sent_before_a_worker_leaves(
+    place: Callable[..., Any], work_here: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(tracker: MlflowTracker, info: RunInfo) -> str:
+        time.sleep(2.0)
+        return quickly(tracker, info)
+
+    study = place("study", 1)
+    quickly = MlflowTracker.open_run
+    monkeypatch.setattr(MlflowTracker, "open_run", slowly)
+    work_here(study, "home", until=lambda rows: rows[0].progress.get("step", 0) > 100)
+    (row,) = study.rows()
+    assert (row.state, row.attempt) == ("open", 0)
+    assert row.checkpoints[0].step == newest_step([row]) > 100, "other machines can go on from there"
