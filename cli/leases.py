@@ -10,6 +10,8 @@ from rich.text import Text
 from cli import words
 from search.slots.view import StudyView, TrialView
 
+GOES_ON = {"running": "worker", "paused": "resume", "stopping": "run --study"}
+"""What has a study go on that nobody is at work for; one that has left this storage does so nowhere here."""
 OVERHEAD = 4
 """Lines beside the rows: the head of the table, its rule, and empty ones around."""
 
@@ -36,7 +38,8 @@ def sentence(study: StudyView) -> str:
     tail = f", {silent} lease{'s' if silent > 1 else ''} ran out" if silent else ""
     if study.workers:
         return f"{len(study.workers)} worker{'s' if len(study.workers) > 1 else ''} at work{tail}"
-    return f"nobody is at work{tail}" + ("" if study.ended else f": omad-search worker {study.name}")
+    next_command = None if study.ended else GOES_ON.get(study.wanted)
+    return f"nobody is at work{tail}" + (f": omad-search {next_command} {study.name}" if next_command else "")
 
 
 def left(trial: TrialView) -> str:

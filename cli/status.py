@@ -45,6 +45,19 @@ def status(
 
     out().print(LiveView(seen, leases=True))
     _tell_unpublished(seen)
+    if seen.wanted in ("moving", "moved"):
+        _tell_away(storage, seen.name)
+
+
+def _tell_away(storage: str, study: str) -> None:
+    from search.errors import SpecConflict
+    from search.slots.steering import refuse_moved
+
+    with looking.found(storage, study) as (store, handle):
+        try:
+            refuse_moved(store, handle)
+        except SpecConflict as told:
+            say(str(told))
 
 
 def _tell_unpublished(seen: "StudyView") -> None:

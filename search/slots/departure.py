@@ -52,7 +52,8 @@ def refuse_held(store: Store, handle: StudyHandle) -> None:
         who = ", ".join(sorted({str(row.owner) for row in held}))
         raise SpecConflict(
             f"study {handle.name!r} has {len(held)} slots in the hands of {who}: stop them first with "
-            f"`omad-search stop {handle.name}`, and wait until they have left"
+            f"`omad-search stop {handle.name}`, and wait until they have left; "
+            f"of workers that were killed the slots are free in {max(r.expires_in or 0.0 for r in held):.0f} s"
         )
 
 

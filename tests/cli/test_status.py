@@ -15,7 +15,7 @@ from search.errors import StorageUnavailable
 from search.slots import binding, budget, endings, slots
 from search.slots.claim import Claimant, claim
 from search.slots.keys import MOVED_TO
-from search.slots.lease import Lease
+from search.slots.lease import Lease, Wanted
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.slots.view import StudyView, TrialView
 from search.spec import catalog
@@ -91,6 +91,26 @@ def test_with_nobody_at_work_it_says_what_adds_a_worker(run: Run, opened: Opened
     assert "nobody is at work: omad-search worker hopper" in run("status")
     end_all(opened[0])
     assert "omad-search worker" not in run("status")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("paused", "nobody is at work: omad-search resume hopper"),
+        ("stopping", "nobody is at work: omad-search run --study hopper"),
+        ("moving", "has it go on where it is"),
+        ("moved", "was moved from sqlite:///omad.db to postgresql://db/omad"),
+    ],
+)
+def test_of_a_study_at_rest_it_says_what_has_it_go_on(
+    run: Run, opened: Opened, wanted: Wanted, said: str
+) -> None:
+    store, handle = opened
+    store.rdb.set_study_user_attr(handle.study_id, MOVED_TO, "postgresql://db/omad")
+    budget.set_wanted(store, handle.study_id, wanted)
+    text = run("status")
+    assert said in text
+    assert "omad-search worker" not in text, "workers are refused, or find nothing to do"
 
 
 @pytest.mark.parametrize("width", [80, 120])
