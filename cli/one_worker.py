@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SUPERVISED = "OMAD_SUPERVISED_BY"
 """Process id of the supervisor: a worker whose supervisor is gone leaves in order."""
 WATCH_SECONDS = 1.0
+ECHO_SECONDS = 1.0
+"""Signals this soon after the first are the same one: schedulers send it to a job's every process, and so do we."""
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +74,15 @@ def work(
 
 def _stop_when_told(working: "Worker", grace_seconds: float) -> None:
     """First signal: leave in order, within the grace. Second: at once; others go on from the last checkpoint."""
+    heard: list[float] = []
 
     def hear(number: int, frame: Any) -> None:
-        if working.stopping:
+        heard.append(time.monotonic())
+        if len(heard) == 1:
+            working.stop(grace_seconds)
+            signal.setitimer(signal.ITIMER_REAL, grace_seconds)
+        elif heard[-1] - heard[0] > ECHO_SECONDS:
             _leave_now(128 + number)
-        working.stop(grace_seconds)
-        signal.setitimer(signal.ITIMER_REAL, grace_seconds)
 
     def late(number: int, frame: Any) -> None:
         log.warning(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cli.console import err, say
+from cli.one_worker import ECHO_SECONDS
 from search.worker.supervise import Supervisor
 
 LOOK_SECONDS = 0.2
@@ -16,7 +17,7 @@ LEAVE_SECONDS = 5.0
 
 def lead(workers: Supervisor, grace_seconds: float, stopped_code: int = 0) -> int:
     """Keep them at work until all have ended or a signal comes, which `stopped_code` is for; the exit code."""
-    told: list[int] = []
+    told: list[float] = []
     with _heard(told):
         for child in workers.children:
             say(f"worker {child.number}: log in {child.log_file}", stderr=True)
@@ -31,7 +32,7 @@ def lead(workers: Supervisor, grace_seconds: float, stopped_code: int = 0) -> in
     return stopped_code if stopped else 0
 
 
-def _dismiss(workers: Supervisor, told: list[int], grace_seconds: float) -> None:
+def _dismiss(workers: Supervisor, told: list[float], grace_seconds: float) -> None:
     """Have them leave in order; at once after the grace, or at a second signal."""
     say("stopping: writing checkpoints", stderr=True)
     workers.stop()
@@ -52,9 +53,13 @@ def tell_failures(workers: Supervisor) -> int:
 
 
 @contextmanager
-def _heard(told: list[int]) -> Iterator[None]:
+def _heard(told: list[float]) -> Iterator[None]:
+    """Note when signals come."""
+
     def hear(number: int, frame: Any) -> None:
-        told.append(number)
+        now = time.monotonic()
+        if not told or now - told[0] > ECHO_SECONDS:
+            told.append(now)
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import worker
+from cli import one_worker, worker
 from cli.one_worker import Manner
 from cli.team import lead
 from search.bench.many import fill
@@ -63,6 +63,34 @@ def test_workers_that_a_signal_sends_away_end_with_the_code_that_was_asked_for(
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     assert work("import time; time.sleep(60)") == code
     assert work("pass") == 0, "nothing was left to do"
+
+
+def test_a_signal_that_comes_twice_at_once_is_one_signal_and_a_later_one_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Working:
+        grace: list[float] = []  # noqa: RUF012 - one worker
+
+        def stop(self, seconds: float) -> None:
+            self.grace.append(seconds)
+
+    left: list[int] = []
+    monkeypatch.setattr(one_worker, "_leave_now", left.append)
+    monkeypatch.setattr(one_worker, "ECHO_SECONDS", 0.3)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in signals]
+    try:
+        one_worker._stop_when_told(Working(), 60.0)  # type: ignore[arg-type]
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (Working.grace, left) == ([60.0], [])
+        time.sleep(0.4)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (Working.grace, left) == ([60.0], [128 + signal.SIGTERM])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path) -> None:
