@@ -1,6 +1,5 @@
 """Status: a study as it stands in its storage, for whoever looks; nothing is changed."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,12 +64,11 @@ def read(
 
 def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:
     """Ids of the trials of which more than the result is shown; the defaults are among the first."""
-    best = max(
-        (s for s in slots if s.outcome == "complete"), key=lambda s: s.value or -math.inf, default=None
-    )
+    complete = [(s.value, -s.number, s) for s in slots if s.outcome == "complete" and s.value is not None]
+    best = [max(complete)[2]] if complete else []
     begun = [s for s in slots if s.trial_id is not None]
     shown = [*begun[:FIRST], *begun[max(0, len(begun) - recent) :], *(s for s in begun if s.outcome is None)]
-    return {s.trial_id for s in (*shown, best) if s is not None and s.trial_id is not None}
+    return {s.trial_id for s in (*shown, *best) if s.trial_id is not None}
 
 
 def _left(slot: SlotRow) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
+from sqlalchemy import case, update
 
 from search.bench.many import clear, fill
 from search.slots import status
@@ -23,6 +24,7 @@ from search.slots.study import StudyHandle, create_study, delete_study, optuna_s
 from search.spec import catalog
 from search.spec.given import Given
 from search.storage.store import Store, open_storage
+from search.storage.tables import Slot
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +89,19 @@ def test_of_many_trials_those_that_are_shown_are_read_whole(url: str) -> None:
         for known, shown in zip(full.trials, some.trials, strict=True):
             less = {} if known.number in whole else {"params": {}, "curve": [], "curve_step": 0}
             assert shown == replace(known, **less)  # type: ignore[arg-type]
+        clear(store, handle)
+
+
+def test_the_best_of_many_is_read_whole_where_returns_are_negative_and_its_is_zero(url: str) -> None:
+    with open_storage(url, create=True) as store:
+        handle = empty_study(store, 40)
+        fill(store, handle, 40)
+        with store.write() as connection:
+            connection.execute(update(Slot).values(value=case((Slot.number == 25, 0.0), else_=-50.0)))
+        best = status.read(store, handle, recent=3).best
+        assert best is not None
+        assert (best.number, best.score) == (25, 0.0)
+        assert best.params
         clear(store, handle)
 
 
