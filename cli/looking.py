@@ -19,9 +19,9 @@ def found(storage: str, study: str | None) -> "Iterator[tuple[Store, StudyHandle
     """The storage and the study of this name, or the only one there is. Raises StudyNotFound."""
     from search.errors import StudyNotFound
     from search.slots.study import list_studies, open_study
-    from search.storage.store import open_storage
+    from search.storage.store import look_into
 
-    with open_storage(storage) as store:
+    with look_into(storage) as store:
         if study is not None:
             yield store, open_study(store, study)
             return

@@ -5,12 +5,12 @@ import math
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial
-from sqlalchemy import Connection, Table, select
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Select, Table, select
 
 from search.storage.store import Store
 
@@ -24,24 +24,37 @@ UNUSUAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 """What Optuna's column of types says of numbers that databases do not store."""
 
 
-def all_trials(store: Store, study_id: int, whole: Collection[int] | None = None) -> list[FrozenTrial]:
-    """Every trial as Optuna has it, by number; `whole`: ids of the only ones with parameters, reports and value.
+class Head(NamedTuple):
+    """What a glance at a trial tells; of thousands, reading more takes a while."""
 
-    Raises StorageUnavailable.
-    """
+    number: int
+    state: TrialState
+    ended: datetime | None
+    """UTC, without saying so."""
+
+
+def heads(store: Store, study_id: int) -> dict[int, Head]:
+    """Every trial by its id, in the order of their numbers. Raises StorageUnavailable."""
+    columns = TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_complete
+    query = select(*columns).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
+    with store.read() as connection:
+        return {trial_id: Head(*head) for trial_id, *head in connection.execute(query)}
+
+
+def all_trials(store: Store, study_id: int, only: Collection[int] | None = None) -> list[FrozenTrial]:
+    """Every trial, or those of these ids, as Optuna has it, by number. Raises StorageUnavailable."""
     with store.read() as connection:
         query = select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
-        trials = {row.trial_id: _bare(row) for row in connection.execute(query)}
-        of = partial(_of, connection, study_id)
-        some = partial(of, whole=whole)
-        for number, name, value, text in some(PARAMS, "param_name", "param_value", "distribution_json"):
+        trials = {row.trial_id: _bare(row) for row in connection.execute(_among(query, TRIALS, only))}
+        of = partial(_of, connection, study_id, only)
+        for number, name, value, text in of(PARAMS, "param_name", "param_value", "distribution_json"):
             distribution = _distribution(text)
             trials[number].params[name] = distribution.to_external_repr(value)
             trials[number].distributions[name] = distribution
-        for number, value, kind in some(VALUES, "value", "value_type"):
+        for number, value, kind in of(VALUES, "value", "value_type"):
             trials[number].values = [*(trials[number].values or []), _number(value, kind)]
         reports = ("step", "intermediate_value", "intermediate_value_type")
-        for number, step, value, kind in some(REPORTS, *reports):
+        for number, step, value, kind in of(REPORTS, *reports):
             trials[number].intermediate_values[step] = _number(value, kind)
         for number, key, text in of(USER, "key", "value_json"):
             trials[number].user_attrs[key] = json.loads(text)
@@ -50,19 +63,28 @@ def all_trials(store: Store, study_id: int, whole: Collection[int] | None = None
     return list(trials.values())
 
 
+def marked(store: Store, study_id: int, key: str) -> set[int]:
+    """Ids of the trials that have a user attribute of this name."""
+    query = select(TRIALS.c.trial_id).join(USER, USER.c.trial_id == TRIALS.c.trial_id)
+    with store.read() as connection:
+        return set(connection.scalars(query.where(TRIALS.c.study_id == study_id, USER.c.key == key)))
+
+
 def _of(
-    connection: Connection, study_id: int, table: Table, *columns: str, whole: Collection[int] | None = None
+    connection: Connection, study_id: int, only: Collection[int] | None, table: Table, *columns: str
 ) -> Sequence[Any]:
-    """A trial's id and these columns, of all rows of a table that are of this study's trials, as they came."""
+    """A trial's id and these columns, of all rows of a table that are of these trials, as they came."""
     query = (
         select(table.c.trial_id, *(table.c[name] for name in columns))
         .join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
         .where(TRIALS.c.study_id == study_id)
         .order_by(*table.primary_key)
     )
-    if whole is not None:
-        query = query.where(table.c.trial_id.in_(whole))
-    return connection.execute(query).all()
+    return connection.execute(_among(query, table, only)).all()
+
+
+def _among(query: Select[Any], table: Table, only: Collection[int] | None) -> Select[Any]:
+    return query if only is None else query.where(table.c.trial_id.in_(only))
 
 
 def _bare(row: Any) -> FrozenTrial:

@@ -1,17 +1,19 @@
 """Status: a study as it stands in its storage, for whoever looks; nothing is changed."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from search.slots import budget
-from search.slots.history import all_trials
+from search.slots.history import Head, all_trials, heads
 from search.slots.keys import START
 from search.slots.lease import SlotRow
+from search.slots.outsiders import outsiders
 from search.slots.score import mean
-from search.slots.study import StudyHandle, outsiders
+from search.slots.study import StudyHandle
 from search.slots.view import StudyView, TrialState, TrialView
 from search.spec.spec import StudySpec
 from search.storage.store import Store
@@ -37,13 +39,12 @@ def read(
     spec = StudySpec.from_json(handle.spec)
     slots = budget.rows(store, handle.study_id)
     whole = None if recent is None else _whole(slots, recent)
+    known = heads(store, handle.study_id)
     trials = {t._trial_id: t for t in all_trials(store, handle.study_id, whole)}
-    views = [
-        _trial(spec, slot, trials.get(slot.trial_id if slot.trial_id is not None else -1)) for slot in slots
-    ]
+    views = [_view(spec, slot, known, trials) for slot in slots]
     default = next((t.number for t in trials.values() if t.user_attrs.get(START) == 0), None)
-    others = outsiders(store, handle, list(trials.values()))
-    elapsed = time.monotonic() - began if began is not None else _age(handle, views, list(trials.values()))
+    others = outsiders(store, handle, known)
+    elapsed = time.monotonic() - began if began is not None else _age(handle, views, known.values())
     return StudyView(
         name=handle.name,
         task=spec.task,
@@ -76,14 +77,22 @@ def _left(slot: SlotRow) -> bool:
     return slot.outcome is not None and not slot.published and (slot.expires_in or 0.0) <= 0.0
 
 
-def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Sequence[FrozenTrial]) -> float:
+def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Iterable[Head]) -> float:
     """Seconds from the creation of a study until now, or until its last trial ended."""
-    ends = [t.datetime_complete.timestamp() for t in trials if t.datetime_complete is not None]
+    ends = [head.ended for head in trials if head.ended is not None]
     over = bool(ends) and all(view.ended for view in views)
-    return (max(ends) if over else time.time()) - handle.created_at
+    return (max(ends).replace(tzinfo=UTC).timestamp() if over else time.time()) - handle.created_at
 
 
-def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialView:
+def _view(
+    spec: StudySpec, slot: SlotRow, known: Mapping[int, Head], trials: Mapping[int, FrozenTrial]
+) -> TrialView:
+    if slot.trial_id is None or slot.trial_id not in known:
+        return _trial(spec, slot, slot.number, None)
+    return _trial(spec, slot, known[slot.trial_id].number, trials.get(slot.trial_id))
+
+
+def _trial(spec: StudySpec, slot: SlotRow, number: int, trial: FrozenTrial | None) -> TrialView:
     progress: Mapping[str, Any] = slot.progress or {}
     if progress.get("token", slot.token) != slot.token and slot.outcome is None:
         progress = {}  # told by the worker before this one
@@ -96,7 +105,7 @@ def _trial(spec: StudySpec, slot: SlotRow, trial: FrozenTrial | None) -> TrialVi
         step = spec.config.env_steps
     score = slot.value if slot.outcome == "complete" else _running_score(reported, spec.score_evaluations)
     return TrialView(
-        number=trial.number if trial else slot.number,
+        number=number,
         state=_state(slot),
         params=dict(trial.params) if trial else {},
         step=step,

@@ -1,21 +1,22 @@
 """Studies: created with their spec and budget once, by whoever comes first; joined by all others."""
 
 import difflib
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages._rdb.models import StudyUserAttributeModel
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 
 from search.errors import SpecConflict, StudyNotFound
 from search.slots import budget
-from search.slots.keys import ARRIVING, SLOT, START, STUDY_UID
+from search.slots.keys import ARRIVING, START, STUDY_UID
 from search.slots.lease import Wanted
 from search.storage.dbclock import now
 from search.storage.store import Store
@@ -39,16 +40,6 @@ class StudyHandle:
     """Address of the MLflow store it is recorded in, without a password; None before anybody has opened its run."""
     tracking_run: str | None = None
     """Its own run there: what tells that store from all others."""
-
-
-@dataclass(frozen=True)
-class Outsiders:
-    """Trials of the Optuna study that no slot has."""
-
-    waiting: list[FrozenTrial]
-    """Enqueued, waiting for an open slot."""
-    external: list[FrozenTrial]
-    """Run by others: they inform the sampler and do not count."""
 
 
 def create_study(
@@ -77,11 +68,7 @@ def open_study(store: Store, name: str) -> StudyHandle:
 
 def list_studies(store: Store) -> list[StudyHandle]:
     """All studies of this storage, by age. Optuna studies that others made are not among them."""
-    with store.read() as connection:
-        rows = connection.execute(select(*Control.__table__.columns).order_by(Control.study_id)).all()
-    with store.guard():
-        uids = {s._study_id: s.user_attrs.get(STUDY_UID) for s in store.optuna.get_all_studies()}
-    return [_handle(row) for row in rows if uids.get(row.study_id) == row.uid]
+    return _handles(store, select(*Control.__table__.columns).order_by(Control.study_id))
 
 
 def optuna_study(
@@ -97,20 +84,6 @@ def optuna_study(
         )
 
 
-def outsiders(store: Store, handle: StudyHandle, trials: Sequence[FrozenTrial] | None = None) -> Outsiders:
-    """Enqueued trials that wait for a slot, and those that others run; `trials` where all are known already."""
-    with store.read() as connection:
-        query = select(Slot.trial_id).where(Slot.study_id == handle.study_id, Slot.trial_id.is_not(None))
-        bound = set(connection.scalars(query))
-    if trials is None:
-        with store.guard():
-            trials = store.optuna.get_all_trials(handle.study_id, deepcopy=False)
-    free = [t for t in trials if t._trial_id not in bound]
-    waiting = [t for t in free if t.state is TrialState.WAITING]
-    external = [t for t in free if t.state is not TrialState.WAITING and SLOT not in t.user_attrs]
-    return Outsiders(waiting, external)
-
-
 def delete_study(store: Store, handle: StudyHandle) -> None:
     """Delete a study with its trials. Its MLflow runs stay."""
     with store.guard():
@@ -121,21 +94,18 @@ def delete_study(store: Store, handle: StudyHandle) -> None:
 
 
 def _find(store: Store, name: str) -> StudyHandle | None:
+    named = _handles(store, select(*Control.__table__.columns).where(Control.name == name))
+    return next((handle for handle in named if handle.name == name), None)
+
+
+def _handles(store: Store, query: Select[Any]) -> list[StudyHandle]:
+    """Studies of some control rows; a study that was deleted in Optuna leaves its row, and its id is used again."""
+    attributes = StudyUserAttributeModel.__table__.c
+    told = select(attributes.study_id, attributes.value_json).where(attributes.key == STUDY_UID)
     with store.read() as connection:
-        rows = connection.execute(select(*Control.__table__.columns).where(Control.name == name)).all()
-    with store.guard():
-        for row in rows:
-            # A study that was deleted in Optuna leaves our rows behind, and its id may be used again.
-            if row.name == name and _uid(store, row.study_id) == row.uid:
-                return _handle(row)
-    return None
-
-
-def _uid(store: Store, study_id: int) -> str | None:
-    try:
-        return cast(str | None, store.rdb.get_study_user_attrs(study_id).get(STUDY_UID))
-    except KeyError:
-        return None
+        rows = connection.execute(query).all()
+        uids = {study_id: json.loads(text) for study_id, text in connection.execute(told)}
+    return [_handle(row) for row in rows if uids.get(row.study_id) == row.uid]
 
 
 def _create(

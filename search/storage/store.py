@@ -4,11 +4,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 import optuna.logging
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._rdb.models import VersionInfoModel
+from optuna.version import __version__ as OPTUNA_VERSION
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.engine import URL
 
@@ -35,11 +38,20 @@ class Store:
 
     url: URL
     engine: Engine
-    """For our own tables."""
-    rdb: RDBStorage
-    """Optuna's storage, uncached: for questions about trials that others may just have changed."""
-    optuna: BaseStorage
-    """The same behind Optuna's cache of finished trials: for studies and samplers."""
+    """For our own tables, and for plain reading of Optuna's."""
+
+    @cached_property
+    def rdb(self) -> RDBStorage:
+        """Optuna's storage, uncached: for questions about trials that others may just have changed."""
+        with guarded(self.url):
+            rdb = _optuna_storage(self.url, create_tables=False)
+        begin_immediately(rdb.engine)
+        return rdb
+
+    @cached_property
+    def optuna(self) -> BaseStorage:
+        """The same behind Optuna's cache of finished trials: for studies and samplers."""
+        return get_storage(self.rdb)
 
     @property
     def address(self) -> str:
@@ -71,8 +83,9 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        self.rdb.remove_session()
-        self.rdb.engine.dispose()
+        if "rdb" in vars(self):
+            self.rdb.remove_session()
+            self.rdb.engine.dispose()
         self.engine.dispose()
 
     def __enter__(self) -> "Store":
@@ -89,17 +102,29 @@ def open_storage(url: str, create: bool = False) -> Store:
 
     One that holds nothing of ours, without `create`: StorageEmpty.
     """
+    return _opened(url, create, whole=True)
+
+
+def look_into(url: str) -> Store:
+    """Open a storage for somebody who looks: Optuna's part, which takes a while, when it is first asked for.
+
+    Raises what `open_storage` raises.
+    """
+    return _opened(url, create=False, whole=False)
+
+
+def _opened(url: str, create: bool, whole: bool) -> Store:
     parsed = _checked(url, create)
-    engine = build_engine(parsed)
+    store = Store(parsed, build_engine(parsed))
     try:
         with guarded(parsed):
-            _prepare(parsed, engine, create)
-            rdb = _optuna_storage(parsed, create_tables=False)
+            _prepare(parsed, store.engine, create)
+            if whole or not _made_by_this_optuna(store.engine):
+                _ = store.optuna  # says whether this Optuna can use what it finds
     except BaseException:
-        engine.dispose()
+        store.close()
         raise
-    begin_immediately(rdb.engine)
-    return Store(parsed, engine, rdb, get_storage(rdb))
+    return store
 
 
 def probe(url: str) -> None:
@@ -155,6 +180,12 @@ def _schema_version(engine: Engine) -> int | None:
         if not inspect(connection).has_table(Schema.__tablename__):
             return None
         return connection.scalar(select(Schema.version))
+
+
+def _made_by_this_optuna(engine: Engine) -> bool:
+    """Whether Optuna's tables were made, or brought up to date, by the very release that runs here."""
+    with engine.execution_options(**{READ_ONLY: True}).begin() as connection:
+        return connection.scalar(select(VersionInfoModel.library_version)) == OPTUNA_VERSION
 
 
 def _create(url: URL, engine: Engine) -> None:

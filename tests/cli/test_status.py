@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,6 +88,29 @@ def test_it_shows_every_lease_its_worker_and_how_long_it_runs(run: Run, opened: 
     assert (trial["worker"], trial["device"], trial["attempt"]) == ("gpu-07:4711", "cuda:1", 0)
     assert 60 < trial["lease_seconds"] < 91
     assert seen["trials"][4]["lease_seconds"] is None
+
+
+def test_it_leaves_alone_what_takes_long_to_import(opened: Opened) -> None:
+    code = """
+import sys
+from cli.main import main
+try:
+    main(["status", "hopper", "--storage", sys.argv[1]])
+except SystemExit as left:
+    assert not left.code, left.code
+heavy = {"torch", "mlflow", "mujoco", "alembic"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    address = str(opened[0].url)
+    root = Path(status.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code, address],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hopper" in done.stdout
 
 
 def test_with_nobody_at_work_it_says_what_adds_a_worker(run: Run, opened: Opened) -> None:

@@ -11,7 +11,8 @@ from search.slots import binding, budget, endings, slots
 from search.slots.claim import Claimant, claim
 from search.slots.keys import RETRY_OF, SLOT, TOKEN
 from search.slots.lease import Lease
-from search.slots.study import StudyHandle, create_study, optuna_study, outsiders
+from search.slots.outsiders import outsiders
+from search.slots.study import StudyHandle, create_study, optuna_study
 from search.storage.store import Store
 
 NAMES = (f"binding-{n}" for n in itertools.count())
@@ -100,7 +101,7 @@ def test_enqueued_trials_wait_when_no_slot_is_open(store: Store) -> None:
     bound(store, handle)
     optuna_study(store, handle).enqueue_trial({"x": 0.5})
     assert claim(store, handle.study_id, Claimant("me")) is None
-    assert [trial.number for trial in outsiders(store, handle).waiting] == [1]
+    assert outsiders(store, handle).waiting == [1]
 
 
 def test_a_trial_left_over_by_a_dead_worker_is_adopted_by_its_slot(store: Store, handle: StudyHandle) -> None:
@@ -137,7 +138,7 @@ def test_an_enqueued_trial_that_others_pop_at_the_same_moment_is_left_to_them(
     _, lease, trial = bound(store, handle)
     assert (theirs, trial.number) == ([0], 1)
     assert budget.rows(store, handle.study_id)[0].trial_id == lease.trial_id
-    assert [trial.number for trial in outsiders(store, handle).external] == [0]
+    assert outsiders(store, handle).external == [0]
 
 
 def test_running_trials_of_others_are_left_alone_and_do_not_count(store: Store, handle: StudyHandle) -> None:
@@ -146,7 +147,7 @@ def test_running_trials_of_others_are_left_alone_and_do_not_count(store: Store, 
     assert theirs.number not in numbers
     assert endings.repair(store, optuna_study(store, handle)) == endings.Repaired(0, 0)
     assert states(store, handle)[theirs.number] is TrialState.RUNNING
-    assert [trial.number for trial in outsiders(store, handle).external] == [theirs.number]
+    assert outsiders(store, handle).external == [theirs.number]
 
 
 def test_a_trial_whose_slot_has_another_one_ends_as_failed(store: Store, handle: StudyHandle) -> None:

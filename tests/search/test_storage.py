@@ -11,11 +11,12 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
+from optuna.storages._rdb.models import VersionInfoModel
 
 from search.errors import SearchError, StorageRefused, StorageUnavailable
 from search.storage.dbclock import now
 from search.storage.faults import translated
-from search.storage.store import Store, open_storage
+from search.storage.store import Store, look_into, open_storage
 from search.storage.tables import SCHEMA_VERSION, Schema
 from search.storage.urls import redacted_url
 
@@ -260,6 +261,35 @@ def test_optunas_tables_of_another_version_are_refused(new_url: Callable[[str], 
         connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'v9.9.9'"))
     with pytest.raises(StorageRefused, match="optuna"):
         open_storage(url)
+
+
+def say_of_optuna(url: str, release: str, revision: str | None = None) -> None:
+    """Have a storage's tables made by another release, and of another revision."""
+    with open_storage(url, create=True) as store, store.write() as connection:
+        connection.execute(sqlalchemy.update(VersionInfoModel).values(library_version=release))
+        if revision:
+            connection.execute(sqlalchemy.text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+
+
+def test_who_only_looks_opens_no_storage_of_optunas_until_it_is_asked_for(
+    new_url: Callable[[str], str],
+) -> None:
+    url = new_url("sqlite")
+    say_of_optuna(url, optuna.__version__)
+    with look_into(url) as store:
+        assert "rdb" not in vars(store)
+        assert store.optuna.get_all_studies() == []
+
+
+def test_who_only_looks_is_told_as_well_of_tables_that_another_optuna_made(
+    new_url: Callable[[str], str],
+) -> None:
+    fitting, foreign = new_url("sqlite"), new_url("sqlite")
+    say_of_optuna(fitting, "4.0.0")
+    look_into(fitting).close()
+    say_of_optuna(foreign, "9.9.9", "v9.9.9")
+    with pytest.raises(StorageRefused, match=r"set up by optuna 9\.9\.9"):
+        look_into(foreign)
 
 
 def test_creation_that_was_interrupted_is_completed_by_the_next(

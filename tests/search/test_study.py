@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 
 from search.errors import SpecConflict, StudyNotFound
 from search.slots import budget
-from search.slots.study import StudyHandle, create_study, list_studies, open_study, optuna_study, outsiders
+from search.slots.outsiders import outsiders
+from search.slots.study import StudyHandle, create_study, list_studies, open_study, optuna_study
 from search.storage.store import Store
 
 NAMES = (f"study-{n}" for n in itertools.count())
@@ -110,5 +111,5 @@ def test_trials_of_others_are_told_apart(store: Store, handle: StudyHandle) -> N
     study.add_trial(optuna.create_trial(value=3.0))
     theirs = store.optuna.create_new_trial(handle.study_id, optuna.create_trial(state=TrialState.RUNNING))
     seen = outsiders(store, handle)
-    assert [trial.number for trial in seen.waiting] == [0]
-    assert [trial.number for trial in seen.external] == [1, store.rdb.get_trial(theirs).number]
+    assert seen.waiting == [0]
+    assert seen.external == [1, store.rdb.get_trial(theirs).number]
