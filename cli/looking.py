@@ -1,7 +1,6 @@
 """Looking at a study: opens its storage, finds it, reads it."""
 
 import dataclasses
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -44,12 +43,7 @@ def read(
     """A study that was found, as it stands now."""
     from search.slots import status
 
-    # Thousands of small objects, all of which stay: the garbage collector would look through them again and again.
-    gc.disable()
-    try:
-        return status.read(store, handle, recorded(handle, tracking), recent=recent)
-    finally:
-        gc.enable()
+    return status.read(store, handle, recorded(handle, tracking), recent=recent)
 
 
 def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | None":

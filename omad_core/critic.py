@@ -7,7 +7,7 @@ from torch import Tensor
 
 from omad_core.config import CriticConfig
 from omad_core.layers import Params, flat, init_linear, linear, split
-from omad_core.renorm import Batch, init_renorm, normalise, renormalise
+from omad_core.renorm import Batch, bounds, init_renorm, normalise, renormalise
 
 
 def init_critic(config: CriticConfig, inputs: int, atoms: int, gen: torch.Generator) -> tuple[Params, Params]:
@@ -47,13 +47,13 @@ def train(
 ) -> tuple[Tensor, dict[str, Batch]]:
     """Training mode: as `evaluate`, and the batch's statistics by layer. `warm` [P]: renorm corrects."""
     size = statistics["norm.0.mean"].shape[:2]
-    weights = flat(params)
+    weights, within = flat(params), bounds(warm, size[1])
     batches: dict[str, Batch] = {}
-    hidden, batches["norm.0"] = renormalise(weights, statistics, "norm.0", _to_networks(x, size[1]), warm)
+    hidden, batches["norm.0"] = renormalise(weights, statistics, "norm.0", _to_networks(x, size[1]), within)
     layer = 1
     while f"hidden.{layer}.weight" in weights:
         hidden = torch.relu(linear(weights, f"hidden.{layer}", hidden))
-        hidden, batches[f"norm.{layer}"] = renormalise(weights, statistics, f"norm.{layer}", hidden, warm)
+        hidden, batches[f"norm.{layer}"] = renormalise(weights, statistics, f"norm.{layer}", hidden, within)
         layer += 1
     return split(linear(weights, "last", hidden), size), batches
 

@@ -1,6 +1,6 @@
 """The learner: updates of all members, eq. 9 to 12. It knows no environment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from omad_core.chain import ChainShape, Draw, act, draw
 from omad_core.config import TrainConfig
 from omad_core.gaussian import act_gaussian, draw_gaussian
 from omad_core.heads import Head, overwrite
+from omad_core.layers import over
 from omad_core.renorm import fold
 from omad_core.replay import Transitions
 from omad_core.scalars import Scalars
@@ -112,7 +113,7 @@ class Learner:
         predicted, target = out.chunk(2, dim=2)
         loss = self.head.loss(predicted, target.detach(), reward, batch.discount, value=measure)
         gradients = torch.autograd.grad(loss.sum(), list(self.critic.values()))
-        self.adams["critic"].step(self.critic, gradients, self.scalars["critic_lr"], learning)
+        self.adams["critic"].step(gradients, self.scalars["critic_lr"], learning)
         everyone = torch.ones_like(warm) if learning is None else learning
         fold(self.statistics, batches, everyone)
         if measure:
@@ -127,8 +128,8 @@ class Learner:
         value = self.head.mean(critics.evaluate(frozen, self.statistics, joint)).mean(1)
         loss = (self.alpha()[:, None] * bound - value).mean(1)
         gradients = torch.autograd.grad(loss.sum(), list(self.actor.values()))
-        clipped = [_clip(gradient, self.scalars["grad_clip"]) for gradient in gradients]
-        self.adams["actor"].step(self.actor, clipped, self.scalars["actor_lr"], learning)
+        clipped = _clip(gradients, self.scalars["grad_clip"])
+        self.adams["actor"].step(clipped, self.scalars["actor_lr"], learning)
         everyone = torch.ones_like(loss, dtype=torch.bool) if learning is None else learning
         self.measures.actor(loss, drawn, self.alpha(), gradients, everyone)
         self._update_temperature(drawn.cost.detach().sum(1).mean(1), everyone)
@@ -138,9 +139,10 @@ class Learner:
             self.temperature["log_alpha"], run_cost, self.scalars["alpha_target"], self.spec.action_dim
         )
         learned = learning & (self.scalars["alpha_learned"] > 0)
-        self.adams["temperature"].step(self.temperature, [slope], self.scalars["alpha_lr"], learned)
+        self.adams["temperature"].step([slope], self.scalars["alpha_lr"], learned)
 
 
-def _clip(gradient: Tensor, bound: Tensor) -> Tensor:
-    limit = bound.view((-1,) + (1,) * (gradient.ndim - 1))
-    return torch.maximum(torch.minimum(gradient, limit), -limit)
+def _clip(gradients: Sequence[Tensor], bound: Tensor) -> list[Tensor]:
+    """Every entry within its member's bound [P]."""
+    low = -bound
+    return [gradient.clamp(over(low, gradient), over(bound, gradient)) for gradient in gradients]

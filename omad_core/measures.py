@@ -74,4 +74,6 @@ class Measures:
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:
     """Norm of each member's gradient: [P]."""
-    return torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
+    whole: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    return whole

@@ -42,10 +42,26 @@ def normalise(
     return torch.addcmul(shift, x, scale)
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How far batch statistics are corrected: r within [least, most], d within [-far, far]; [P * G, 1] each."""
+
+    least: Tensor
+    most: Tensor
+    far: Tensor
+
+
+def bounds(warm: Tensor, networks: int) -> Bounds:
+    """Those of members with `warm` [P] true; for the others r is 1 and d is 0."""
+    on = warm.repeat_interleave(networks)[:, None].to(torch.float32)
+    most = 1.0 + (R_MAX - 1.0) * on
+    return Bounds(most.reciprocal(), most, D_MAX * on)
+
+
 def renormalise(
-    weights: Mapping[str, Tensor], statistics: Mapping[str, Tensor], name: str, x: Tensor, warm: Tensor
+    weights: Mapping[str, Tensor], statistics: Mapping[str, Tensor], name: str, x: Tensor, within: Bounds
 ) -> tuple[Tensor, Batch]:
-    """Training mode: batch statistics, corrected towards the running ones where `warm` [P] is true.
+    """Training mode: batch statistics, corrected towards the running ones within bounds.
 
     Gradients flow through the batch statistics and not through the corrections r and d.
     """
@@ -56,7 +72,7 @@ def renormalise(
         var,
         statistics[f"{name}.mean"].flatten(0, 1),
         statistics[f"{name}.var"].flatten(0, 1),
-        warm.repeat_interleave(size[1])[:, None],
+        within,
     )
     y: Tensor = _Renormalise.apply(  # type: ignore[no-untyped-call]
         x, weights[f"{name}.scale"].squeeze(1), weights[f"{name}.shift"].squeeze(1), centred, var, r, d
@@ -107,12 +123,11 @@ class _Renormalise(torch.autograd.Function):
 
 
 def _corrections(
-    mean: Tensor, var: Tensor, running_mean: Tensor, running_var: Tensor, warm: Tensor
+    mean: Tensor, var: Tensor, running_mean: Tensor, running_var: Tensor, within: Bounds
 ) -> tuple[Tensor, Tensor]:
     std, running_std = (var + EPS).sqrt(), (running_var + EPS).sqrt()
-    r = (std / running_std).clamp(1.0 / R_MAX, R_MAX)
-    d = ((mean - running_mean) / running_std).clamp(-D_MAX, D_MAX)
-    return torch.where(warm, r, 1.0), torch.where(warm, d, 0.0)
+    r = (std / running_std).clamp(within.least, within.most)
+    return r, ((mean - running_mean) / running_std).clamp(-within.far, within.far)
 
 
 def fold(statistics: Mapping[str, Tensor], batches: Mapping[str, Batch], learning: Tensor) -> None:

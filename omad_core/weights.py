@@ -13,7 +13,7 @@ from omad_core.actor import init_diffusion
 from omad_core.adam import Adam
 from omad_core.config import TrainConfig
 from omad_core.gaussian import init_gaussian
-from omad_core.layers import Params, put_row, row, stack
+from omad_core.layers import Params, over, put_row, row, stack
 from omad_core.measures import Measures
 from omad_core.state import check_array
 from omad_core.streams import Stream, generator
@@ -90,8 +90,7 @@ class Weights:
         for group, params in self._groups().items():
             kept = self._kept.setdefault(group, {name: t.detach().clone() for name, t in params.items()})
             for name, tensor in params.items():
-                mask = good.view((-1,) + (1,) * (tensor.ndim - 1))
-                torch.where(mask, tensor.detach(), kept[name], out=kept[name])
+                torch.where(over(good, tensor), tensor.detach(), kept[name], out=kept[name])
 
     def recall(self, place: int) -> None:
         """Put a member back to the last copy in which it was finite."""

@@ -1,5 +1,6 @@
 """Status: a study as it stands in its storage, for whoever looks; nothing is changed."""
 
+import gc
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
@@ -36,6 +37,19 @@ def read(
     `recent`: how many of the newest trials have parameters and curves, beside the first, the best and those in work;
     all have without it, which takes longer where there are thousands.
     """
+    # Thousands of small objects, all of which stay: the garbage collector would look through them again and again.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _read(store, handle, tracking, began, recent)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _read(
+    store: Store, handle: StudyHandle, tracking: str, began: float | None, recent: int | None
+) -> StudyView:
     spec = StudySpec.from_json(handle.spec)
     slots = budget.rows(store, handle.study_id)
     whole = None if recent is None else _whole(slots, recent)

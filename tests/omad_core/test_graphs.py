@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from omad_core.adam import Adam
 from omad_core.bench import updates
 from omad_core.events import Busy, Evaluated, Progress
 from omad_core.graphs import Buffers, Eager, Recorded, record_cuda
@@ -118,8 +119,41 @@ def test_an_update_asks_for_no_value(small, kind):
     assert len(tape.calls) > 500
 
 
+def test_gradients_lie_in_memory_as_their_parameters():
+    # Torch's kernel reads memory in its order on a CPU, and refuses other strides on a GPU.
+    gradients = {
+        "narrow": torch.randn(2, 3, 1, 4).transpose(2, 3),
+        "turned": torch.randn(2, 3, 5, 4).mT,
+        "one": torch.randn(2),
+    }
+    adam = Adam({name: torch.zeros(gradient.shape) for name, gradient in gradients.items()})
+    with Tape() as tape:
+        adam.step(list(gradients.values()), torch.ones(2))
+    steps = [call[1] for call in tape.calls if call[0].overloadpacket.__name__ == "_fused_adam_"]
+    assert len(steps) == 2
+    for params, *others in steps:
+        for tensors in others[:3]:
+            assert [t.stride() for t in tensors] == [p.stride() for p in params]
+
+
+@pytest.fixture
+def adam_without_values():
+    """The one operation that torch does not know for tensors without values."""
+    library = torch.library.Library("aten", "IMPL", "Meta")
+    calls = []
+
+    def on_meta(*lists, **settings):
+        calls.append(lists)
+        tensors = [t for tensors in lists for t in tensors] + [settings["lr"], settings["found_inf"]]
+        assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+    library.impl("_fused_adam_.tensor_lr", on_meta)
+    yield calls
+    library._destroy()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_update_on_a_device_touches_no_tensor_of_the_host(small, kind):
+def test_an_update_on_a_device_touches_no_tensor_of_the_host(small, kind, adam_without_values):
     config = small(**kind)
     spec = parts(config)[0].spec
     # Tensors there have shapes and no values: whatever asks for one, or mixes it with the host's, raises.
@@ -129,6 +163,7 @@ def test_an_update_on_a_device_touches_no_tensor_of_the_host(small, kind):
     buffers = Buffers(learner)
     engine.update(buffers.indices, buffers.target, buffers.actor, buffers.learning)
     assert learner.act(buffers.obs, buffers.acting).device == device
+    assert adam_without_values
 
 
 @pytest.mark.parametrize("kind", KINDS)

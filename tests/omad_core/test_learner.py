@@ -114,7 +114,7 @@ def test_adam_is_the_published_one_and_counts_each_members_steps():
     ours = {"w": start.clone()}
     adam = Adam(ours)
     for g in gradients:
-        adam.step(ours, [g], torch.tensor([0.1, 0.01]))
+        adam.step([g], torch.tensor([0.1, 0.01]))
     for member, rate in enumerate((0.1, 0.01)):
         theirs = start[member].clone().requires_grad_()
         optimiser = torch.optim.Adam([theirs], lr=rate, betas=(0.5, 0.999))

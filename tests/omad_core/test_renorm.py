@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from omad_core.layers import flat
-from omad_core.renorm import EPS, fold, init_renorm, normalise, renormalise
+from omad_core.renorm import EPS, bounds, fold, init_renorm, normalise, renormalise
 
 
 def plain(x, gain, shift, mean_run, var_run, warm):
@@ -23,7 +23,7 @@ def test_renormalising_and_its_gradients_are_those_of_the_definition(warm):
     x = (2 * torch.randn(2, 40, 5) + 1).requires_grad_()
     gain, shift = torch.randn(1, 2, 5, requires_grad=True), torch.randn(1, 2, 5, requires_grad=True)
     y, batch = renormalise(
-        flat({"n.scale": gain, "n.shift": shift}), statistics, "n", x, torch.tensor([warm])
+        flat({"n.scale": gain, "n.shift": shift}), statistics, "n", x, bounds(torch.tensor([warm]), 2)
     )
     mean_run, var_run = statistics["n.mean"][0][:, None], statistics["n.var"][0][:, None]
     expected = plain(x, gain[0][:, None], shift[0][:, None], mean_run, var_run, warm)
@@ -40,7 +40,7 @@ def test_running_statistics_move_by_a_hundredth_where_a_member_learns():
     params, statistics = init_renorm("n", 1, 3, torch.device("cpu"))
     params, statistics = ({k: v.repeat(2, 1, 1) for k, v in t.items()} for t in (params, statistics))
     x = torch.randn(2, 64, 3) * 4 + 2
-    _, batch = renormalise(flat(params), statistics, "n", x, torch.tensor([False, False]))
+    _, batch = renormalise(flat(params), statistics, "n", x, bounds(torch.tensor([False, False]), 1))
     fold(statistics, {"n": batch}, torch.tensor([True, False]))
     torch.testing.assert_close(statistics["n.mean"][0, 0], 0.01 * x[0].mean(0))
     assert (statistics["n.mean"][1] == 0).all()
