@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.config import TrainConfig
-from omad_core.envs.base import EnvState, VectorEnv
+from omad_core.envs.base import EnvState, Step, StepRaised, VectorEnv
 from omad_core.errors import CheckpointError
 from omad_core.replay import Replay
 from omad_core.state import check_array
@@ -115,12 +115,47 @@ class Collector:
 
     def step(
         self, places: Sequence[int], configs: Sequence[TrainConfig], actions: NDArray[np.float32]
-    ) -> None:
-        """One vector step of these members with actions [n, E, A, U]; ended episodes begin anew."""
+    ) -> dict[int, Exception]:
+        """One vector step of these members with actions [n, E, A, U]; ended episodes begin anew.
+
+        By place: what environments raised. Their members cannot go on; the others have made their step.
+        """
+        answer, errors = self._ask(places, actions)
+        if errors:
+            rows = [row for row, place in enumerate(places) if place not in errors]
+            if not rows:
+                return errors
+            answer = self._some(answer, rows)
+            places, configs, actions = [places[r] for r in rows], [configs[r] for r in rows], actions[rows]
+        return errors | self._take(places, configs, actions, answer)
+
+    def _ask(self, places: Sequence[int], actions: NDArray[np.float32]) -> tuple[Step, dict[int, Exception]]:
         index = [i for place in places for i in self._range(place)]
-        flat = actions.reshape(len(index), *actions.shape[2:])
-        answer = self.env.step(flat.astype(np.float64), None if len(index) == self.env.num_envs else index)
+        flat = actions.reshape(len(index), *actions.shape[2:]).astype(np.float64)
+        try:
+            return self.env.step(flat, None if len(index) == self.env.num_envs else index), {}
+        except StepRaised as raised:
+            return raised.answer, {i // self._envs: error for i, error in raised.errors.items()}
+
+    def _some(self, answer: Step, rows: Sequence[int]) -> Step:
+        """Of an answer, that of some members."""
+
+        def some(part: NDArray[Any]) -> NDArray[Any]:
+            by_member = part.reshape(-1, self._envs, *part.shape[1:])
+            return by_member[list(rows)].reshape(-1, *part.shape[1:])
+
+        return Step(*(some(part) for part in answer))
+
+    def _take(
+        self,
+        places: Sequence[int],
+        configs: Sequence[TrainConfig],
+        actions: NDArray[np.float32],
+        answer: Step,
+    ) -> dict[int, Exception]:
+        """Keep a step, and begin anew what ended; by place, what environments raised that were reset."""
         size = (len(places), self._envs)
+        errors: dict[int, Exception] = {}
         ended = (answer.terminated | answer.truncated).reshape(size)
         reward = np.asarray(answer.reward).reshape(size)
         self._replay.put(
@@ -133,9 +168,13 @@ class Collector:
         )
         for row, (place, config) in enumerate(zip(places, configs, strict=True)):
             self.episodes[place].count(reward[row], ended[row])
-            for env in np.flatnonzero(ended[row]):
-                self._begin(place, int(env), config)
+            try:
+                for env in np.flatnonzero(ended[row]):
+                    self._begin(place, int(env), config)
+            except Exception as error:  # noqa: BLE001 - the border to a user's code: its neighbours go on
+                errors[place] = error
         self._show(places)
+        return errors
 
     def row(self, place: int) -> dict[str, NDArray[np.generic]]:
         """States of one member's environments and what they show."""

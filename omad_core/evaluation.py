@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from omad_core.config import TrainConfig
-from omad_core.envs.base import VectorEnv
+from omad_core.envs.base import FloatArray, Step, StepRaised, VectorEnv
 from omad_core.learner import Learner
 from omad_core.noise import NoiseBlocks
 from omad_core.streams import Stream, env_seeds
@@ -36,11 +36,19 @@ class Evaluation:
         self._alive = np.zeros(env.num_envs, np.bool_)
         self._returns, self._lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
         self._t = 0
+        self.errors: dict[int, Exception] = {}
+        """By place: what environments of a user's own raised. These subjects have no result."""
         for subject in subjects:
-            index = self._range(subject.place)
-            self._alive[list(index)] = True
-            seeds = [s for e in range(self._episodes) for s in self._seed(subject, e)]
-            env.reset(list(index), seeds)
+            self._begin(subject)
+
+    def _begin(self, subject: Subject) -> None:
+        index = list(self._range(subject.place))
+        try:
+            self._env.reset(index, [s for e in range(self._episodes) for s in self._seed(subject, e)])
+        except Exception as error:  # noqa: BLE001 - the border to a user's code: the others go on
+            self.errors[subject.place] = error
+        else:
+            self._alive[index] = True
 
     def _range(self, place: int) -> range:
         return range(place * self._episodes, (place + 1) * self._episodes)
@@ -64,11 +72,20 @@ class Evaluation:
         drawn = self._learner.act(seen.transpose(1, 2), self._draw()).transpose(1, 2)
         actions = fetch(drawn)().reshape(-1, spec.num_agents, spec.action_width)
         index = np.flatnonzero(self._alive)
-        answer = self._env.step(np.nan_to_num(actions[index].astype(np.float64)), index.tolist())
+        answer = self._ask(np.nan_to_num(actions[index].astype(np.float64)), index.tolist())
         self._returns[index] += answer.reward
         self._lengths[index] += 1
         self._alive[index[answer.terminated | answer.truncated]] = False
+        for place in self.errors:
+            self._alive[list(self._range(place))] = False
         self._t += 1
+
+    def _ask(self, actions: FloatArray, index: Sequence[int]) -> Step:
+        try:
+            return self._env.step(actions, index)
+        except StepRaised as raised:
+            self.errors |= {i // self._episodes: error for i, error in raised.errors.items()}
+            return raised.answer
 
     def _draw(self) -> torch.Tensor:
         horizon = -(-self._env.spec.horizon // NOISE_BLOCK) * NOISE_BLOCK

@@ -40,7 +40,7 @@ class Evaluator:
             noise, subjects = program.noise[Stream.EVALUATE], [_subject(m) for m in due]
             self._running = Evaluation(program.evaluation_env, program.learner, noise, subjects)
             self._members = due
-        return lost
+        return lost + self._give_up()
 
     def advance(self, deadline: float) -> list[Event]:
         """Some steps of the running evaluation; its results when it is done."""
@@ -52,10 +52,19 @@ class Evaluator:
             while going:
                 running.step()
                 going = not running.done and time.monotonic() < deadline
+        broken = self._give_up()
         if not running.done:
-            return []
+            return broken
         self._running = None
-        return [event for member in self._members for event in _conclude(running, member)]
+        return broken + [event for member in self._members for event in _conclude(running, member)]
+
+    def _give_up(self) -> list[Event]:
+        """Of members whose environments raised, that they cannot go on; the others are evaluated."""
+        errors = self._running.errors if self._running is not None else {}
+        broken = [m for m in self._members if m.place in errors]
+        for member in broken:
+            self.drop(member)
+        return [self._program.give_up(m, errors[m.place]) for m in broken]
 
     def drop(self, member: Member) -> None:
         """Stop the episodes of a member that nobody waits for any more."""

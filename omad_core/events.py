@@ -48,7 +48,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class Broken:
-    """A member cannot begin: its environments raise when they are reset. Others go on; it stays until evicted."""
+    """A member cannot go on, because an environment of its raised: its state is spoiled. It stays until evicted."""
 
     member: MemberId
     env_steps: int

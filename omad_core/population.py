@@ -9,7 +9,7 @@ from omad_core import devices
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from omad_core.evaluator import Evaluator
-from omad_core.events import Broken, Busy, Diverged, Event, Finished, MemberId, Progress, Warned
+from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress, Warned
 from omad_core.graphs import RECORDING_SECONDS
 from omad_core.member import Member, Phase
 from omad_core.policy import Policy
@@ -86,8 +86,7 @@ class Population:
             try:
                 exact = self._program.seat(member, state, self._roster.seated())
             except Exception as error:  # noqa: BLE001 - the border to users' environments: the others go on
-                member.phase = Phase.BROKEN
-                events.append(Broken(member.id, member.env_steps, error))
+                events.append(self._program.give_up(member, error))
                 continue
             if not exact:
                 text = f"{self.spec.name} cannot save its state: the running episodes were cut and begin anew"

@@ -7,7 +7,7 @@ import torch
 from omad_core.collector import Collector, Episodes
 from omad_core.config import TrainConfig
 from omad_core.envs import make_env
-from omad_core.events import Diverged
+from omad_core.events import Broken, Diverged
 from omad_core.graphs import engine_for
 from omad_core.learner import Learner
 from omad_core.member import Member, Phase
@@ -108,6 +108,11 @@ class Program:
         self.learner.weights.recall(member.place)
         member.phase = Phase.DIVERGED
         return Diverged(member.id, member.env_steps, what)
+
+    def give_up(self, member: Member, error: Exception) -> Broken:
+        """An environment of a member raised: it cannot go on."""
+        member.phase = Phase.BROKEN
+        return Broken(member.id, member.env_steps, error)
 
     def close(self) -> None:
         """Free environments and threads."""

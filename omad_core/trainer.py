@@ -49,7 +49,9 @@ class Trainer:
             self._program.lose(m, "its actions are not finite") for m in members if m not in good
         ]
         if good:
-            self._simulate(good, actions)
+            errors = self._simulate(good, actions)
+            events += [self._program.give_up(m, errors[m.place]) for m in good if m.place in errors]
+            good = [m for m in good if m.place not in errors]
             if not overlaps:
                 self._learn(good, tick)
         for member in good:
@@ -57,10 +59,11 @@ class Trainer:
             events += self._log(member)
         return events
 
-    def _simulate(self, members: Sequence[Member], actions: NDArray[np.float32]) -> None:
+    def _simulate(self, members: Sequence[Member], actions: NDArray[np.float32]) -> dict[int, Exception]:
+        """By place, what environments raised."""
         places = [m.place for m in members]
         with self._clock.measure("environment"):
-            self._program.collector.step(places, [m.config for m in members], actions[places])
+            return self._program.collector.step(places, [m.config for m in members], actions[places])
 
     def _learn(self, members: Sequence[Member], tick: int) -> None:
         """The updates of the vector step under way."""

@@ -1,11 +1,12 @@
 """VectorEnv: many copies of one task, stepped in one call. Nothing resets itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omad_core.errors import OmadError
 from omad_core.task import TaskSpec
 
 FloatArray = NDArray[np.float64]
@@ -29,6 +30,18 @@ class Step(NamedTuple):
     """[n] the episode was cut by its horizon: the return is not."""
 
 
+class StepRaised(OmadError):
+    """Environments of a user's own raised while they were stepped; the others were stepped all the same."""
+
+    def __init__(self, task: str, errors: Mapping[int, Exception], answer: Step) -> None:
+        index, error = next(iter(errors.items()))
+        super().__init__(f"environment {index} of {task} raised {type(error).__name__}: {error}")
+        self.errors = dict(errors)
+        """By environment."""
+        self.answer = answer
+        """Of all environments that were asked; what it says of those that raised counts for nothing."""
+
+
 class VectorEnv(Protocol):
     """`num_envs` independent environments of one task."""
 
@@ -46,7 +59,7 @@ class VectorEnv(Protocol):
     def step(self, actions: FloatArray, index: Sequence[int] | None = None) -> Step:
         """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1].
 
-        Actions are scaled to each agent's box; padded dimensions are ignored.
+        Actions are scaled to each agent's box; padded dimensions are ignored. Raises StepRaised.
         """
         ...
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from omad_core.envs.base import EnvState, FloatArray, Step
+from omad_core.envs.base import EnvState, FloatArray, Step, StepRaised
 from omad_core.envs.factory import Factory
 from omad_core.envs.rows import Rows
 from omad_core.envs.saved import check_fit
@@ -75,16 +75,26 @@ class PettingZooEnv:
         """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1]."""
         rows = self._rows(index)
         self._rows.check(actions, rows)
-        answers = [
-            self._step_one(i, joint) for i, joint in zip(rows.tolist(), self._scale(actions), strict=True)
-        ]
+        answers, errors = [], {}
+        for i, joint in zip(rows.tolist(), self._scale(actions), strict=True):
+            self._refuse_ended(i)
+            try:
+                answers.append(self._step_one(i, joint))
+            except Exception as error:  # noqa: BLE001 - the border to a user's code: its neighbours go on
+                errors[i] = error
+                answers.append((0.0, True, False))
         reward, terminated, truncated = (np.array(answer) for answer in zip(*answers, strict=True))
-        return Step(self._obs[rows], self._state[rows], reward, terminated, truncated)
+        answer = Step(self._obs[rows], self._state[rows], reward, terminated, truncated)
+        if errors:
+            raise StepRaised(self.spec.name, errors, answer) from next(iter(errors.values()))
+        return answer
+
+    def _refuse_ended(self, i: int) -> None:
+        if not self._envs[i].agents:
+            raise TaskError(f"environment {i} of {self.spec.name} has ended; reset it before the next step")
 
     def _step_one(self, i: int, joint: FloatArray) -> tuple[float, bool, bool]:
         env = self._envs[i]
-        if not env.agents:
-            raise TaskError(f"environment {i} of {self.spec.name} has ended; reset it before the next step")
         observations, rewards, terminated, truncated, _ = env.step(self._in_units(env.agents, joint))
         self._see(i, observations)
         self._elapsed[i] += 1
@@ -108,8 +118,11 @@ class PettingZooEnv:
 
     def save(self, index: int) -> EnvState:
         """Exact state where the environment can save itself, else the seed of its episode."""
-        own = self._envs[index].save_state() if self.spec.resumable else {}
-        return {**self._kept(index), **{OWN + name: np.array(value) for name, value in own.items()}}
+        try:
+            own = self._envs[index].save_state() if self.spec.resumable else {}
+            return {**self._kept(index), **{OWN + name: np.array(value) for name, value in own.items()}}
+        except Exception as error:
+            raise CheckpointError(f"{self.spec.name} could not save its state: {error!r}") from error
 
     def _kept(self, index: int) -> EnvState:
         kept: EnvState = {"seed": np.array(self._seeds[index]), "elapsed": np.array(self._elapsed[index])}

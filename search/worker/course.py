@@ -100,7 +100,7 @@ class Course:
         return [list(each) for each in self._evaluations]
 
     def hear(self, event: Event) -> None:
-        """What the population says of one of the members. Raises TaskError where one cannot begin."""
+        """What the population says of one of the members. Raises TaskError where one cannot go on."""
         match event:
             case Progress():
                 self._trained(event)
@@ -113,7 +113,8 @@ class Course:
                     f"{event.what} at step {event.env_steps:,} (seed {self._seed_of(event.member)})"
                 )
             case Broken(error=error):
-                raise TaskError(f"it cannot begin: {type(error).__name__}: {error}") from error
+                at = f"at step {event.env_steps:,}" if event.env_steps else "at its beginning"
+                raise TaskError(f"its environment raised {type(error).__name__} {at}: {error}") from error
             case Warned():
                 log.warning("trial %d at step %d: %s", self.trial.number, event.env_steps, event.message)
             case Busy():

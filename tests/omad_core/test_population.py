@@ -355,10 +355,23 @@ def test_a_users_own_environment_trains_and_says_that_its_episodes_begin_anew(sm
     second.close()
 
 
-def test_a_member_whose_environment_cannot_be_reset_harms_nobody(small, run_to_end, monkeypatch):
+@pytest.mark.parametrize(
+    ("stream", "env", "episode", "steps", "env_steps"),
+    [
+        (Stream.RESET, 0, 0, 0, 0),
+        (Stream.RESET, 1, 2, 0, 18),
+        (Stream.RESET, 1, 2, 3, 26),
+        (Stream.EVALUATION_RESET, 1, 20, 0, 40),
+        (Stream.EVALUATION_RESET, 1, 20, 3, 40),
+    ],
+    ids=["at its beginning", "in a later reset", "in a step", "before an evaluation", "in an evaluation"],
+)
+def test_a_member_whose_environment_raises_harms_nobody(
+    small, run_to_end, monkeypatch, stream, env, episode, steps, env_steps
+):
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
-    (refused,) = (seed % 2**32 for seed in env_seeds(2, Stream.RESET, 0, range(1)))
-    config = small(task="toy_worlds:locked", **{"env.args": {"refused": int(refused)}})
+    (refused,) = (seed % 2**32 for seed in env_seeds(2, stream, env, range(episode, episode + 1)))
+    config = small(task="toy_worlds:locked", **{"env.args": {"refused": int(refused), "steps": steps}})
     alone = Population(config, capacity=2, slice_seconds=0)
     member = alone.admit(replace(config, {"seed": 1}))
     expected = course(run_to_end(alone, {member}), member)
@@ -367,15 +380,44 @@ def test_a_member_whose_environment_cannot_be_reset_harms_nobody(small, run_to_e
     well, broken = (population.admit(replace(config, {"seed": seed})) for seed in (1, 2))
     events = run_to_end(population, {well})
     (told,) = [e for e in events if isinstance(e, Broken)]
-    assert (told.member, told.env_steps, str(told.error)) == (broken, 0, "no way in")
+    what = "no way on" if steps else "no way in"
+    assert (told.member, told.env_steps, str(told.error)) == (broken, env_steps, what)
     assert course(events, well) == expected
-    assert not [e for e in events if isinstance(e, Progress) and e.member == broken]
+    after = events[events.index(told) :]
+    assert not [e for e in after if isinstance(e, Progress | Evaluated) and e.member == broken]
     population.evict(broken)
     third = population.admit(replace(config, {"seed": 3}))
     assert course(run_to_end(population, {third}), third)
     population.close()
-    with pytest.raises(ValueError, match="no way in"):
+    with pytest.raises(ValueError, match=what):
         list(train(replace(config, {"seed": 2})))
+
+
+def test_two_members_whose_environments_raise_at_once_are_both_told(small, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    (refused,) = (seed % 2**32 for seed in env_seeds(2, Stream.RESET, 0, range(1)))
+    config = small(task="toy_worlds:locked", seed=2, **{"env.args": {"refused": int(refused), "steps": 3}})
+    population = Population(config, capacity=2, slice_seconds=0)
+    members = [population.admit(config) for _ in range(2)]
+    told = [e.member for _ in range(10) for e in population.advance() if isinstance(e, Broken)]
+    assert told == members
+    population.close()
+
+
+def test_a_member_whose_environment_cannot_save_itself_has_no_snapshot(small, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    config = small(task="toy_worlds:saving_relay")
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    advance_to(population, member, 20)
+
+    def broken(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("toy_worlds.SavingRelay.save_state", broken)
+    with pytest.raises(CheckpointError, match=r"could not save its state.*out of memory"):
+        population.snapshot(member)
+    population.close()
 
 
 def test_a_member_whose_environment_cannot_take_its_state_back_leaves_its_place_free(

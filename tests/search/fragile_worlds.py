@@ -1,4 +1,4 @@
-"""Environments of a user's own that raise when they are made or reset, as often as a test says."""
+"""Environments of a user's own that raise when they are made, reset or stepped, as often as a test says."""
 
 from typing import Any
 
@@ -11,11 +11,12 @@ TRAINING_OF_PLACE_1 = 1
 
 
 class Trouble:
-    """What goes wrong: the next so many environments cannot be made; resets of one that was made cannot be done."""
+    """What goes wrong: the next so many environments cannot be made; one that was made cannot be reset, or stepped."""
 
     def __init__(self) -> None:
         self.makes = 0
         self.resets_of: int | None = None
+        self.steps_of: int | None = None
         self.made = 0
 
 
@@ -52,6 +53,8 @@ class Fragile(ParallelEnv[str, np.ndarray, np.ndarray]):
         return self._seen(), {agent: {} for agent in self.agents}
 
     def step(self, actions: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        if self._number == trouble.steps_of:
+            raise ZeroDivisionError("the wheel came off")
         rewards = {agent: -float(np.abs(action).sum()) for agent, action in actions.items()}
         nothing = dict.fromkeys(self.agents, False)
         return self._seen(), rewards, nothing, dict(nothing), {agent: {} for agent in self.agents}

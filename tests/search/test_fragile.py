@@ -1,4 +1,4 @@
-"""Environments that raise when they are made or reset: such a trial fails like any other, and nobody else does."""
+"""Environments that raise when they are made, reset or stepped: their trial fails like any other, nobody else does."""
 
 import importlib
 import logging
@@ -33,10 +33,12 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     given = Given(profile="smoke", numbers=numbers, train=train)
     spec = catalog.build(catalog.find("fragile_worlds:make"), given, has_gpu=False)
 
-    def to_the_end(pack: int, makes: int = 0, resets_of: int | None = None) -> list[SlotRow]:
+    def to_the_end(
+        pack: int, makes: int = 0, resets_of: int | None = None, steps_of: int | None = None
+    ) -> list[SlotRow]:
         make_spec(spec.task, spec.config.env)  # looks at an environment, and is remembered
         trouble = importlib.import_module("fragile_worlds").trouble
-        trouble.makes, trouble.resets_of, trouble.made = makes, resets_of, 0
+        trouble.makes, trouble.resets_of, trouble.steps_of, trouble.made = makes, resets_of, steps_of, 0
         with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
             handle = create_study(store, spec.name, 2, spec.to_json(), [spec.defaults()])
             Worker(store, handle, NullTracker(), Place(Home(tmp_path / "home"), pack=pack)).run()
@@ -68,10 +70,19 @@ def test_one_that_never_can_be_made_fails_with_the_reason(work: Work) -> None:
         assert row.reason == "ValueError: no licence is left"
 
 
-def test_one_that_cannot_be_reset_fails_and_its_neighbour_in_the_program_trains_on(work: Work) -> None:
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("resets_of", "its environment raised ValueError at its beginning: the arena is locked"),
+        ("steps_of", "its environment raised ZeroDivisionError at its beginning: the wheel came off"),
+    ],
+)
+def test_one_that_cannot_be_reset_or_stepped_fails_and_its_neighbour_in_the_program_trains_on(
+    work: Work, what: str, reason: str
+) -> None:
     from fragile_worlds import TRAINING_OF_PLACE_1
 
-    first, second = work(pack=2, resets_of=TRAINING_OF_PLACE_1)
+    first, second = work(pack=2, **{what: TRAINING_OF_PLACE_1})
     assert (first.outcome, first.token) == ("complete", 1)
     assert (second.outcome, second.token) == ("failed", MAX_ATTEMPTS)
-    assert second.reason == "it cannot begin: ValueError: the arena is locked"
+    assert second.reason == reason

@@ -82,16 +82,22 @@ class SavingRelay(Relay):
 
 
 class Locked(Relay):
-    """Nobody enters an episode of one seed."""
+    """Nobody enters an episode of one seed, or gets beyond its first `steps`."""
 
-    def __init__(self, refused: int) -> None:
+    def __init__(self, refused: int, steps: int = 0) -> None:
         super().__init__()
-        self.refused = refused
+        self.refused, self.steps = refused, steps
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
-        if seed == self.refused:
+        if seed == self.refused and not self.steps:
             raise ValueError("no way in")
+        self.locked = seed == self.refused
         return super().reset(seed, options)
+
+    def step(self, actions: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        if self.locked and self.time == self.steps:
+            raise ValueError("no way on")
+        return super().step(actions)
 
 
 class Switches(Relay):
