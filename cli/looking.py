@@ -43,7 +43,8 @@ def read(
     """A study that was found, as it stands now."""
     from search.slots import status
 
-    return status.read(store, handle, recorded(handle, tracking), recent=recent)
+    with status.uncollected():
+        return status.read(store, handle, recorded(handle, tracking), recent=recent)
 
 
 def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | None":

@@ -18,10 +18,10 @@ def studies(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """List the studies of a storage with what has become of them."""
     from search.slots import status
     from search.slots.study import list_studies
-    from search.storage.store import open_storage
+    from search.storage.store import look_into
 
-    with open_storage(storage) as store:
-        seen = [(handle.created_at, status.read(store, handle)) for handle in list_studies(store)]
+    with look_into(storage) as store:
+        seen = [(handle.created_at, status.read(store, handle, recent=0)) for handle in list_studies(store)]
         address = store.address
     if json:
         as_json.show([_record(created, view) for created, view in seen])

@@ -48,7 +48,7 @@ class Evaluator:
         if running is None:
             return []
         with self._clock.measure("evaluating"):
-            going = True
+            going = not running.done  # what was left may have been dropped
             while going:
                 running.step()
                 going = not running.done and time.monotonic() < deadline

@@ -48,7 +48,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class Broken:
-    """A member cannot go on, because an environment of its raised: its state is spoiled. It stays until evicted."""
+    """A member cannot begin or go on: an environment of its raised, or what else it needs. It stays until evicted."""
 
     member: MemberId
     env_steps: int

@@ -7,7 +7,7 @@ import torch
 
 from omad_core import devices
 from omad_core.config import TrainConfig
-from omad_core.errors import ConfigError
+from omad_core.errors import CheckpointError, ConfigError
 from omad_core.evaluator import Evaluator
 from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress, Warned
 from omad_core.graphs import RECORDING_SECONDS
@@ -133,18 +133,25 @@ class Population:
         return [Progress(m.id, m.env_steps, m.updates, {}) for m in self._roster.going()]
 
     def snapshot(self, member: MemberId, stored: tuple[int, int] = (0, 0)) -> MemberState:
-        """Complete state of a member, between two advances.
+        """Complete state of a member, between two advances. Raises CheckpointError for one that is broken.
 
         stored: (replay.stop, replay.finals_stop) of an earlier snapshot, whose replay rows are left out of this one.
         """
         found = self._roster.find(member)
-        if self._roster.waits(found):
-            state = self._roster.waits_with(found)
+        if found.phase is Phase.BROKEN:
+            raise CheckpointError(
+                "this member is broken, in the midst of a step; go on from an earlier snapshot"
+            )
+        return self._state_of(found, stored)
+
+    def _state_of(self, member: Member, stored: tuple[int, int]) -> MemberState:
+        if self._roster.waits(member):
+            state = self._roster.waits_with(member)
             if state is None:
                 raise ConfigError("this member has not begun; advance the population before its snapshot")
             return state
         with self._clock.measure("saving"):
-            return self._program.state_of(found, stored)
+            return self._program.state_of(member, stored)
 
     def saving(self) -> AbstractContextManager[None]:
         """What its owner does in this block is counted in `time/saving_share`, as snapshots are."""
@@ -157,7 +164,7 @@ class Population:
 
     def policy(self, member: MemberId) -> Policy:
         """The member's current policy, to keep: a copy."""
-        return Policy.of_member(self.spec, self.snapshot(member, stored=EVERYTHING))
+        return Policy.of_member(self.spec, self._state_of(self._roster.find(member), EVERYTHING))
 
     def evict(self, member: MemberId) -> None:
         """Drop a member; its place is free for the next admit, at once."""

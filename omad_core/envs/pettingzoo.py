@@ -17,6 +17,7 @@ An environment with `save_state() -> dict of arrays` and `restore_state(that)` c
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,31 @@ class PettingZooEnv:
         self._state = np.zeros((num_envs, spec.state_dim))
         self._seeds = np.zeros(num_envs, dtype=np.uint64)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
+        self._over = np.zeros(num_envs, dtype=np.bool_)
+        self._spoiled: set[int] = set()
+        """Those that raised: what is left of them is not used again."""
 
     def reset(self, index: Sequence[int], seeds: Sequence[int]) -> None:
-        """Start new episodes, each determined by its seed as far as the environment heeds it."""
+        """Start new episodes, each determined by its seed as far as the environment heeds it.
+
+        One that raised before is built anew. Raises whatever an environment raises.
+        """
         for i, seed in zip(self._rows(index).tolist(), seeds, strict=True):
+            if i in self._spoiled:
+                self._rebuild(i)
+            self._spoiled.add(i)
             self._seeds[i], self._elapsed[i] = int(seed) % 2**32, 0
             observations, _ = self._envs[i].reset(seed=int(self._seeds[i]))
             self._see(i, observations)
+            if not self._envs[i].agents:
+                raise TaskError(f"{self.spec.name} has no agents after a reset; an episode needs one")
+            self._over[i] = False
+            self._spoiled.discard(i)
+
+    def _rebuild(self, i: int) -> None:
+        with suppress(Exception):
+            self._envs[i].close()
+        self._envs[i] = self._factory.build()
 
     def _see(self, i: int, observations: Mapping[Any, Any]) -> None:
         """Keep what the agents see, zeros for those that left, and the global state."""
@@ -77,11 +96,15 @@ class PettingZooEnv:
         self._rows.check(actions, rows)
         answers, errors = [], {}
         for i, joint in zip(rows.tolist(), self._scale(actions), strict=True):
-            self._refuse_ended(i)
+            if self._over[i]:
+                raise TaskError(
+                    f"environment {i} of {self.spec.name} has ended; reset it before the next step"
+                )
             try:
                 answers.append(self._step_one(i, joint))
             except Exception as error:  # noqa: BLE001 - the border to a user's code: its neighbours go on
                 errors[i] = error
+                self._spoiled.add(i)
                 answers.append((0.0, True, False))
         reward, terminated, truncated = (np.array(answer) for answer in zip(*answers, strict=True))
         answer = Step(self._obs[rows], self._state[rows], reward, terminated, truncated)
@@ -89,15 +112,12 @@ class PettingZooEnv:
             raise StepRaised(self.spec.name, errors, answer) from next(iter(errors.values()))
         return answer
 
-    def _refuse_ended(self, i: int) -> None:
-        if not self._envs[i].agents:
-            raise TaskError(f"environment {i} of {self.spec.name} has ended; reset it before the next step")
-
     def _step_one(self, i: int, joint: FloatArray) -> tuple[float, bool, bool]:
         env = self._envs[i]
         observations, rewards, terminated, truncated, _ = env.step(self._in_units(env.agents, joint))
         self._see(i, observations)
         self._elapsed[i] += 1
+        self._over[i] = not env.agents
         ended, cut = _ends(env.agents, terminated, truncated)
         return self._team_reward(rewards), ended, cut or bool(self._elapsed[i] >= self.spec.horizon)
 

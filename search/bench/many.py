@@ -58,7 +58,7 @@ def grow(url: str, handle: StudyHandle, trials: int, samplers: tuple[str, ...]) 
         fill(store, handle, trials)
     filled = time.monotonic()
     worked = time.process_time()
-    with open_storage(url) as store:
+    with open_storage(url) as store, status.uncollected():
         status.read(store, handle)
     shown, work = time.monotonic() - filled, time.process_time() - worked
     asked = {name: _ask(url, handle, name) for name in samplers}

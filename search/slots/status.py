@@ -2,14 +2,15 @@
 
 import gc
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from search.slots import budget
-from search.slots.history import Head, all_trials, heads
+from search.slots.history import Head, all_trials, heads, marked
 from search.slots.keys import START
 from search.slots.lease import SlotRow
 from search.slots.outsiders import outsiders
@@ -20,9 +21,19 @@ from search.spec.spec import StudySpec
 from search.storage.store import Store
 
 FIRST = 16
-"""Trials that are read whole beside the newest: several workers may begin before the one with the defaults."""
+"""Trials that are read whole beside the newest."""
 RUNNING_FOR = 0.0
 """Seconds that a lease must still have for its trial to be shown as running."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep this process's garbage collector out of a block: thousands of small objects are made there, and stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def read(
@@ -37,22 +48,9 @@ def read(
     `recent`: how many of the newest trials have parameters and curves, beside the first, the best and those in work;
     all have without it, which takes longer where there are thousands.
     """
-    # Thousands of small objects, all of which stay: the garbage collector would look through them again and again.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return _read(store, handle, tracking, began, recent)
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _read(
-    store: Store, handle: StudyHandle, tracking: str, began: float | None, recent: int | None
-) -> StudyView:
     spec = StudySpec.from_json(handle.spec)
     slots = budget.rows(store, handle.study_id)
-    whole = None if recent is None else _whole(slots, recent)
+    whole = None if recent is None else _whole(slots, recent) | marked(store, handle.study_id, START)
     known = heads(store, handle.study_id)
     trials = {t._trial_id: t for t in all_trials(store, handle.study_id, whole)}
     views = [_view(spec, slot, known, trials) for slot in slots]
@@ -78,7 +76,7 @@ def _read(
 
 
 def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:
-    """Ids of the trials of which more than the result is shown; the defaults are among the first."""
+    """Ids of the trials of which more than the result is shown."""
     complete = [(s.value, -s.number, s) for s in slots if s.outcome == "complete" and s.value is not None]
     best = [max(complete)[2]] if complete else []
     begun = [s for s in slots if s.trial_id is not None]

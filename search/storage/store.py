@@ -1,10 +1,10 @@
 """The one place that opens storages: ours and Optuna's tables in one database."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -40,18 +40,32 @@ class Store:
     engine: Engine
     """For our own tables, and for plain reading of Optuna's."""
 
-    @cached_property
+    _optuna: list[tuple[RDBStorage, BaseStorage]] = field(default_factory=list, repr=False, compare=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
     def rdb(self) -> RDBStorage:
         """Optuna's storage, uncached: for questions about trials that others may just have changed."""
-        with guarded(self.url):
-            rdb = _optuna_storage(self.url, create_tables=False)
-        begin_immediately(rdb.engine)
-        return rdb
+        return self._opened()[0]
 
-    @cached_property
+    @property
     def optuna(self) -> BaseStorage:
         """The same behind Optuna's cache of finished trials: for studies and samplers."""
-        return get_storage(self.rdb)
+        return self._opened()[1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether Optuna's part is open."""
+        return bool(self._optuna)
+
+    def _opened(self) -> tuple[RDBStorage, BaseStorage]:
+        with self._opening:
+            if not self._optuna:
+                with guarded(self.url):
+                    rdb = _optuna_storage(self.url, create_tables=False)
+                begin_immediately(rdb.engine)
+                self._optuna.append((rdb, get_storage(rdb)))
+            return self._optuna[0]
 
     @property
     def address(self) -> str:
@@ -83,7 +97,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        if "rdb" in vars(self):
+        if self.whole:
             self.rdb.remove_session()
             self.rdb.engine.dispose()
         self.engine.dispose()

@@ -113,8 +113,8 @@ class Course:
                     f"{event.what} at step {event.env_steps:,} (seed {self._seed_of(event.member)})"
                 )
             case Broken(error=error):
-                at = f"at step {event.env_steps:,}" if event.env_steps else "at its beginning"
-                raise TaskError(f"its environment raised {type(error).__name__} {at}: {error}") from error
+                what = f"go on at step {event.env_steps:,}" if event.env_steps else "begin"
+                raise TaskError(f"it cannot {what}: {type(error).__name__}: {error}") from error
             case Warned():
                 log.warning("trial %d at step %d: %s", self.trial.number, event.env_steps, event.message)
             case Busy():

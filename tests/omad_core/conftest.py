@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from omad_core.config import TrainConfig
-from omad_core.events import Diverged, Event, Finished
+from omad_core.events import Broken, Diverged, Event, Finished
 from omad_core.population import Population
 from omad_core.settings import replace
 
@@ -44,6 +44,7 @@ def finish(population: Population, members: set[int]) -> list[Event]:
     events: list[Event] = []
     while members - {e.member for e in events if isinstance(e, Finished | Diverged)}:
         events += population.advance()
+        assert not [e for e in events if isinstance(e, Broken) and e.member in members], events[-1]
     return events
 
 

@@ -1,5 +1,6 @@
 """The engine: what one member does depends on itself alone."""
 
+import importlib
 import time
 from pathlib import Path
 
@@ -355,19 +356,20 @@ def test_a_users_own_environment_trains_and_says_that_its_episodes_begin_anew(sm
     second.close()
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["after it", "before it"])
 @pytest.mark.parametrize(
     ("stream", "env", "episode", "steps", "env_steps"),
     [
         (Stream.RESET, 0, 0, 0, 0),
         (Stream.RESET, 1, 2, 0, 18),
-        (Stream.RESET, 1, 2, 3, 26),
+        (Stream.RESET, 1, 2, 4, 28),
         (Stream.EVALUATION_RESET, 1, 20, 0, 40),
         (Stream.EVALUATION_RESET, 1, 20, 3, 40),
     ],
     ids=["at its beginning", "in a later reset", "in a step", "before an evaluation", "in an evaluation"],
 )
 def test_a_member_whose_environment_raises_harms_nobody(
-    small, run_to_end, monkeypatch, stream, env, episode, steps, env_steps
+    small, run_to_end, monkeypatch, stream, env, episode, steps, env_steps, order
 ):
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
     (refused,) = (seed % 2**32 for seed in env_seeds(2, stream, env, range(episode, episode + 1)))
@@ -377,7 +379,8 @@ def test_a_member_whose_environment_raises_harms_nobody(
     expected = course(run_to_end(alone, {member}), member)
     alone.close()
     population = Population(config, capacity=2, slice_seconds=0)
-    well, broken = (population.admit(replace(config, {"seed": seed})) for seed in (1, 2))
+    members = {seed: population.admit(replace(config, {"seed": seed})) for seed in order}
+    well, broken = members[1], members[2]
     events = run_to_end(population, {well})
     (told,) = [e for e in events if isinstance(e, Broken)]
     what = "no way on" if steps else "no way in"
@@ -385,12 +388,59 @@ def test_a_member_whose_environment_raises_harms_nobody(
     assert course(events, well) == expected
     after = events[events.index(told) :]
     assert not [e for e in after if isinstance(e, Progress | Evaluated) and e.member == broken]
+    with pytest.raises(CheckpointError, match="broken"):
+        population.snapshot(broken)
+    assert population.policy(broken) is not None
     population.evict(broken)
     third = population.admit(replace(config, {"seed": 3}))
     assert course(run_to_end(population, {third}), third)
     population.close()
     with pytest.raises(ValueError, match=what):
         list(train(replace(config, {"seed": 2})))
+
+
+def test_an_environment_that_died_is_built_anew_for_whoever_comes_next(small, run_to_end, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    config = small(task="toy_worlds:mortal")
+    population = Population(config, slice_seconds=0)
+    population.admit(config)
+    monkeypatch.setattr(importlib.import_module("toy_worlds").Mortal, "deaths", 1)
+    (told,) = (e for _ in range(10) for e in population.advance() if isinstance(e, Broken))
+    assert str(told.error) == "the simulator died"
+    population.evict(told.member)
+    again = population.admit(config)
+    assert [at for at, _ in course(run_to_end(population, {again}), again)] == [40, 60]
+    population.close()
+
+
+def test_an_episode_without_agents_breaks_its_member_alone(small, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    config = small(task="toy_worlds:deserted")
+    population = Population(config, slice_seconds=0)
+    population.admit(config)
+    (told,) = (e for _ in range(10) for e in population.advance() if isinstance(e, Broken))
+    assert "has no agents after a reset" in str(told.error)
+    population.close()
+
+
+def test_an_evaluation_of_which_only_those_were_left_that_are_evicted_ends(small, run_to_end, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    at = range(20, 21)
+    first, *_ = [seed % 2**32 for seed in env_seeds(2, Stream.EVALUATION_RESET, 0, at)]
+    config = small(task="toy_worlds:locked", **{"env.args": {"refused": int(first), "steps": 3}})
+    population = Population(config, capacity=3, slice_seconds=0)
+    well, broken, other = (population.admit(replace(config, {"seed": seed})) for seed in (1, 2, 3))
+    episodes = range(config.evaluation.episodes)
+    short = {s % 2**32 for n in episodes for s in env_seeds(1, Stream.EVALUATION_RESET, n, at)}
+    monkeypatch.setattr(importlib.import_module("toy_worlds").Locked, "short", short)
+    told = []
+    while not told:
+        told = [e.member for e in population.advance() if isinstance(e, Broken)]
+    assert told == [broken]
+    for member in (broken, other):
+        population.evict(member)
+    assert [at for at, _ in course(run_to_end(population, {well}), well)] == [40, 60]
+    population.close()
 
 
 def test_two_members_whose_environments_raise_at_once_are_both_told(small, monkeypatch):

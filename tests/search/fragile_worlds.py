@@ -53,7 +53,7 @@ class Fragile(ParallelEnv[str, np.ndarray, np.ndarray]):
         return self._seen(), {agent: {} for agent in self.agents}
 
     def step(self, actions: dict[str, np.ndarray]) -> tuple[Any, ...]:
-        if self._number == trouble.steps_of:
+        if trouble.steps_of in (self._number, -1):
             raise ZeroDivisionError("the wheel came off")
         rewards = {agent: -float(np.abs(action).sum()) for agent, action in actions.items()}
         nothing = dict.fromkeys(self.agents, False)

@@ -11,7 +11,7 @@ from search.slots import binding, budget, endings, slots
 from search.slots.claim import Claimant, claim
 from search.slots.keys import RETRY_OF, SLOT, TOKEN
 from search.slots.lease import Lease
-from search.slots.outsiders import outsiders
+from search.slots.outsiders import Outsiders, outsiders
 from search.slots.study import StudyHandle, create_study, optuna_study
 from search.storage.store import Store
 
@@ -238,6 +238,7 @@ def test_a_retried_slot_gets_a_new_trial_with_the_same_parameters(store: Store, 
     assert again.suggest_float("x", 0, 1) == x
     assert again.user_attrs[RETRY_OF] == trial.number
     assert states(store, handle) == [TrialState.FAIL, TrialState.WAITING, TrialState.RUNNING]
+    assert outsiders(store, handle) == Outsiders(waiting=[1], external=[]), "the failed one was a slot's"
 
 
 def test_only_the_named_failed_slots_are_retried(store: Store, handle: StudyHandle) -> None:

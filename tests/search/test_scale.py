@@ -15,11 +15,12 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
-from sqlalchemy import case, update
+from sqlalchemy import case, insert, update
 
 from search.bench.many import clear, fill
 from search.slots import status
-from search.slots.history import all_trials
+from search.slots.history import USER, all_trials
+from search.slots.keys import START
 from search.slots.study import StudyHandle, create_study, delete_study, optuna_study
 from search.spec import catalog
 from search.spec.given import Given
@@ -89,6 +90,20 @@ def test_of_many_trials_those_that_are_shown_are_read_whole(url: str) -> None:
         for known, shown in zip(full.trials, some.trials, strict=True):
             less = {} if known.number in whole else {"params": {}, "curve": [], "curve_step": 0}
             assert shown == replace(known, **less)  # type: ignore[arg-type]
+        clear(store, handle)
+
+
+def test_of_many_trials_the_defaults_are_known_however_late_they_began(url: str) -> None:
+    with open_storage(url, create=True) as store:
+        handle = empty_study(store, 50)
+        fill(store, handle, 40)
+        ids = {t.number: t._trial_id for t in store.rdb.get_all_trials(handle.study_id, deepcopy=False)}
+        with store.write() as connection:
+            connection.execute(insert(USER).values(trial_id=ids[25], key=START, value_json="0"))
+        seen = status.read(store, handle, recent=3)
+        assert seen.default_number == 25
+        assert seen.default is not None
+        assert seen.default.params
         clear(store, handle)
 
 

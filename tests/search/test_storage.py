@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -277,7 +278,10 @@ def test_who_only_looks_opens_no_storage_of_optunas_until_it_is_asked_for(
     url = new_url("sqlite")
     say_of_optuna(url, optuna.__version__)
     with look_into(url) as store:
-        assert "rdb" not in vars(store)
+        assert not store.whole
+        with ThreadPoolExecutor(4) as threads:
+            opened = {id(storage) for storage in threads.map(lambda _: store.optuna, range(4))}
+        assert (len(opened), store.whole) == (1, True)
         assert store.optuna.get_all_studies() == []
 
 

@@ -84,6 +84,9 @@ class SavingRelay(Relay):
 class Locked(Relay):
     """Nobody enters an episode of one seed, or gets beyond its first `steps`."""
 
+    short: ClassVar[set[int]] = set()
+    """Seeds of episodes that end after one step."""
+
     def __init__(self, refused: int, steps: int = 0) -> None:
         super().__init__()
         self.refused, self.steps = refused, steps
@@ -92,12 +95,44 @@ class Locked(Relay):
         if seed == self.refused and not self.steps:
             raise ValueError("no way in")
         self.locked = seed == self.refused
+        self.length = 1 if seed in self.short else 5
         return super().reset(seed, options)
 
     def step(self, actions: dict[str, np.ndarray]) -> tuple[Any, ...]:
         if self.locked and self.time == self.steps:
             raise ValueError("no way on")
         return super().step(actions)
+
+
+class Mortal(Relay):
+    """Dies in its third step, while deaths are left, and does nothing ever after."""
+
+    deaths: ClassVar[int] = 0
+    dead = False
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        if self.dead:
+            raise BrokenPipeError("the simulator is gone")
+        return super().reset(seed, options)
+
+    def step(self, actions: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        if self.time == 2 and Mortal.deaths:
+            Mortal.deaths, self.dead = Mortal.deaths - 1, True
+            raise BrokenPipeError("the simulator died")
+        return super().step(actions)
+
+
+class Deserted(Relay):
+    """Its second episode has nobody in it."""
+
+    episodes = 0
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        told = super().reset(seed, options)
+        self.episodes += 1
+        if self.episodes == 2:
+            self.agents = []
+        return told
 
 
 class Switches(Relay):
@@ -128,5 +163,5 @@ def saving_relay(length: int = 5) -> SavingRelay:
     return SavingRelay(length)
 
 
-locked, switches, unbounded, empty = Locked, Switches, Unbounded, Empty
+locked, mortal, deserted, switches, unbounded, empty = Locked, Mortal, Deserted, Switches, Unbounded, Empty
 not_a_factory = 3
