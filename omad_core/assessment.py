@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from omad_core.config import EnvConfig
-from omad_core.envs import make_env
+from omad_core.envs import make_env, make_spec
 from omad_core.envs.base import VectorEnv
 from omad_core.errors import ConfigError
 from omad_core.policy import Policy
@@ -31,7 +31,8 @@ class Assessment:
 def assess(policy: Policy, episodes: int, seed: int = 0, deterministic: bool = False) -> Assessment:
     """Play whole episodes with a policy; the same `seed` gives every policy the same starts.
 
-    The policy's chain is sampled, as in training, unless `deterministic`.
+    The policy's chain is sampled, as in training, unless `deterministic`; what is sampled depends on how many episodes
+    are played at once (all of them, at most 64), so a sampled return is repeated with the same number of episodes.
     """
     noises = policy.noises
     width, agents = policy.spec.action_width, policy.spec.num_agents
@@ -49,14 +50,11 @@ def assess(policy: Policy, episodes: int, seed: int = 0, deterministic: bool = F
 def assess_random(task: str, env: EnvConfig, episodes: int, seed: int = 0) -> Assessment:
     """The same episodes with uniform actions: what a policy must beat to have learned anything."""
     rng = np.random.default_rng(derive(seed, Stream.RANDOM_PLAY, 0))
-    shape: list[int] = []
+    spec = make_spec(task, env)
 
     def act(obs: NDArray[np.float32], step: int) -> NDArray[np.float64]:
-        return rng.uniform(-1.0, 1.0, (len(obs), *shape))
+        return rng.uniform(-1.0, 1.0, (len(obs), spec.num_agents, spec.action_width))
 
-    spec_env = make_env(task, env, 1)
-    shape += [spec_env.spec.num_agents, spec_env.spec.action_width]
-    spec_env.close()
     return _play(task, env, episodes, seed, act)
 
 

@@ -56,6 +56,6 @@ def loss(logits: Tensor, target: Tensor, entropy_bonus: Tensor) -> Tensor:
 
 
 def edge_mass(logits: Tensor) -> Tensor:
-    """Mean probability of the two edge atoms: [P]. Above 1 %, V_max is too small."""
+    """Mean probability of the two edge atoms: [P]. Above 1 %, and what ignorance puts there, V_max is too small."""
     probabilities = functional.softmax(logits, -1)
     return (probabilities[..., 0] + probabilities[..., -1]).mean((1, 2))

@@ -61,7 +61,7 @@ class ChainShape:
     features: Tensor
     """[steps, 512] time features; steps = the largest K present."""
     ragged: bool
-    """Whether members differ in K, so that padded steps must be dropped."""
+    """Whether members differ in K, or places are empty, so that padded steps must be dropped."""
 
 
 def act(params: Mapping[str, Tensor], shape: ChainShape, obs: Tensor, noise: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Diverged:
-    """A member's numbers stopped being finite; it is frozen with its last finite state."""
+    """A member's numbers stopped being finite; it is frozen, with the last weights, moments and measures that were."""
 
     member: MemberId
     env_steps: int

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ TASKS: dict[str, dict[str, Any]] = {
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "omad-quantile": {"actor.kind": "diffusion", "critic.head": "quantile"},
     "omad-categorical": {"actor.kind": "diffusion", "critic.head": "categorical"},
+    "omad-cold": {
+        "actor.kind": "diffusion",
+        "critic.head": "quantile",
+        "entropy.mode": "fixed",
+        "entropy.alpha": 0.01,
+    },
     "gaussian": {"actor.kind": "gaussian", "critic.head": "quantile"},
 }
 FINAL_EPISODES = 20
@@ -139,7 +146,7 @@ def _record(
         seed=cell.seed,
         settings=cell.settings,
         environment=policy.spec.env_id,
-        versions=policy.spec.versions,
+        versions={**policy.spec.versions, "torch": version("torch")},
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         cpu_seconds=round(cpu_seconds, 1),
         curve=tuple(curve),

@@ -48,7 +48,7 @@ class Population:
         self._clock = Clock()
         self._trainer = Trainer(self._program, self._clock)
         self._evaluator = Evaluator(self._program, self._clock)
-        self._announced = False
+        self._announced, self._trained = False, False
         self.spec = self._program.spec
 
     def admit(self, config: TrainConfig, state: MemberState | None = None) -> MemberId:
@@ -112,14 +112,16 @@ class Population:
         if self._trainer.records_next(members) and not self._announced:
             self._announced = True
             return [Busy("recording CUDA graphs", RECORDING_SECONDS)]
-        self._announced = False
+        self._announced, self._trained = False, True
         events = self._trainer.step(members, self._roster.tick)
         self._roster.tick += self._trainer.updates_a_step
         return events
 
     def _mind_divergence(self) -> list[Event]:
-        if self._evaluator.running:
+        """Who has diverged since the last look; whoever is under evaluation was looked at before it."""
+        if not self._trained:
             return []
+        self._trained = False
         finite = self._program.learner.weights.finite()
         events: list[Event] = [
             self._program.lose(m, "its weights are not finite")
@@ -171,6 +173,7 @@ class Population:
         found = self._roster.find(member)
         self._roster.remove(found)
         self._evaluator.drop(found)
+        self._clock.forget(member)
 
     def close(self) -> None:
         """Free environments and threads."""

@@ -45,3 +45,7 @@ class Clock:
             "time/updates_per_second": (updates - done) / elapsed,
             **shares,
         }
+
+    def forget(self, member: int) -> None:
+        """A member that is gone asks no more."""
+        self._last.pop(member, None)

@@ -19,6 +19,8 @@ from omad_core.timing import Clock
 from omad_core.transfer import mark, send
 
 EDGE_MASS_LIMIT = 0.01
+EVEN = 2.0
+"""A critic that knows nothing yet has as much on the edge atoms as on any two; so many times that is no accident."""
 
 
 class Trainer:
@@ -123,7 +125,8 @@ class Trainer:
         metrics |= self._program.learner.measures.read(member.place)
         metrics |= self._clock.rates(member.id, member.env_steps, member.updates)
         events: list[Event] = [Progress(member.id, member.env_steps, member.updates, metrics)]
-        if metrics.get("train/edge_mass", 0.0) > EDGE_MASS_LIMIT and "edge_mass" not in member.warned:
+        limit = max(EDGE_MASS_LIMIT, EVEN * 2.0 / member.config.critic.categories)
+        if metrics.get("train/edge_mass", 0.0) > limit and "edge_mass" not in member.warned:
             member.warned.add("edge_mass")
             text = (
                 f"{metrics['train/edge_mass']:.1%} of the predicted returns lie on the edge atoms: "

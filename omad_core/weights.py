@@ -12,6 +12,7 @@ from omad_core import critic as critics
 from omad_core.actor import init_diffusion
 from omad_core.adam import Adam
 from omad_core.config import TrainConfig
+from omad_core.errors import CheckpointError
 from omad_core.gaussian import init_gaussian
 from omad_core.layers import Params, over, put_row, row, stack
 from omad_core.measures import Measures
@@ -129,6 +130,10 @@ class Weights:
                 if _has_atoms(group, name):
                     shape = (*shape[:-1], self._narrow(config))
                 check_array(arrays, f"{group}/{name}", shape)
+                if not np.isfinite(arrays[f"{group}/{name}"]).all():
+                    raise CheckpointError(
+                        f"the checkpoint's {group}/{name} is not finite; use an earlier one"
+                    )
 
     def load(self, place: int, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Put one member back as `row` gave it."""

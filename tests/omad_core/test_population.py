@@ -1,6 +1,7 @@
 """The engine: what one member does depends on itself alone."""
 
 import importlib
+import itertools
 import time
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def test_a_training_ends_at_its_steps_with_evaluations_on_the_way(small, run_to_
 @pytest.mark.parametrize("head", ["quantile", "categorical"])
 def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to_end, tmp_path, task, head):
     configs = [
-        small(task=task, critic__head=head, seed=s, gamma=g, n_step=3) for s, g in ((1, 0.99), (2, 0.9))
+        small(task=task, critic__head=head, seed=s, gamma=g, n_step=3, replay_size=32)
+        for s, g in ((1, 0.99), (2, 0.9))
     ]
     whole = Population(configs[0], 2, slice_seconds=0)
     members = [whole.admit(c) for c in configs]
@@ -95,22 +97,46 @@ def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to
     second.close()
 
 
-def test_a_member_among_others_follows_the_course_it_has_alone(small, run_to_end):
-    config = small(seed=5)
+THEIRS = {
+    "gamma": 0.5,
+    "actor.learning_rate": 1e-3,
+    "actor.denoising_steps": 6,
+    "actor.sigma0": 1.5,
+    "actor.dt": 0.2,
+    "actor.grad_clip": 0.1,
+    "critic.learning_rate": 2e-3,
+    "critic.quantiles": 9,
+    "critic.drop_top": 1,
+    "critic.v_max": 20.0,
+    "critic.entropy_bonus": 0.05,
+    "critic.renorm_warmup": 5,
+    "entropy.alpha": 0.3,
+    "entropy.target": 2.0,
+    "entropy.learning_rate": 1e-2,
+}
+"""Everything in which members of one program may differ, other than in `small`."""
+
+
+@pytest.mark.parametrize("head", ["quantile", "categorical"])
+@pytest.mark.parametrize("mode", ["learned", "fixed"])
+def test_a_member_among_others_follows_the_course_it_has_alone(small, run_to_end, head, mode):
+    config = small(seed=5, critic__head=head, entropy__mode=mode)
     alone = Population(config, slice_seconds=0)
     member = alone.admit(config)
     run_to_end(alone, {member})
     expected = learned(arrays_of(alone, member))
+    alone.close()
 
-    other = small(
-        seed=6, gamma=0.5, actor__denoising_steps=6, critic__quantiles=9, entropy__mode="fixed", env_steps=90
-    )
-    crowd = Population(config, 3, max_quantiles=9, slice_seconds=0)
+    changed = {"entropy.mode": "learned" if mode == "fixed" else "fixed", "env_steps": 90, "seed": 6}
+    other = replace(config, THEIRS | changed)
+    # The program is made for the other one: what it takes from there instead of from its member is wrong.
+    crowd = Population(other, 3, max_quantiles=9, slice_seconds=0)
     crowd.admit(other)
     advance_to(crowd, 0, 14)
     member = crowd.admit(config)
     run_to_end(crowd, {member})
     assert_same(learned(arrays_of(crowd, member)), expected, exact=False)
+    crowd.close()
 
 
 def test_evicting_a_member_changes_nothing_for_the_others(small, run_to_end):
@@ -159,6 +185,48 @@ def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_e
     assert [type(e).__name__ for e in events if e.member == lost][-1] == "Diverged"
     assert any(isinstance(e, Finished) and e.member == kept for e in events)
     assert all(np.isfinite(a).all() for a in learned(arrays_of(population, lost)).values())
+    population.close()
+
+
+def test_divergence_is_noticed_while_a_neighbours_evaluation_begins(small, monkeypatch):
+    config = small(evaluation__every_steps=40)
+    population = Population(config, 2, slice_seconds=0)
+    evaluated = population.admit(config)
+    advance_to(population, evaluated, 20)
+    lost = population.admit(replace(config, {"seed": 2}))
+    advance_to(population, evaluated, 38)
+    step = population._trainer.step
+
+    def break_down(*given):
+        events = step(*given)
+        with torch.no_grad():
+            population._program.learner.actor["last.bias"][1].fill_(torch.nan)
+        return events
+
+    monkeypatch.setattr(population._trainer, "step", break_down)
+    population._slice_seconds = 3.5
+    with monkeypatch.context() as clock:
+        clock.setattr(
+            time, "monotonic", itertools.count().__next__
+        )  # a second a look: one step, then an evaluation
+        events = population.advance()
+    assert population._evaluator.running
+    assert [type(e).__name__ for e in events if e.member == lost] == ["Diverged"]
+    assert all(np.isfinite(a).all() for a in learned(arrays_of(population, lost)).values())
+    population.close()
+
+
+def test_a_state_that_is_not_finite_is_refused(small):
+    config = small()
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    advance_to(population, member, 30)
+    state = population.snapshot(member)
+    population.evict(member)
+    state.arrays["critic/last.bias"][0] = np.nan
+    with pytest.raises(CheckpointError, match=r"critic/last\.bias is not finite"):
+        population.admit(config, state)
+    population.admit(config)
     population.close()
 
 
@@ -239,13 +307,23 @@ def test_a_checkpoint_of_other_settings_is_refused(small, run_to_end):
 
 
 def test_too_small_a_v_max_is_warned_of_once(small, run_to_end):
-    config = small(critic__head="categorical", critic__v_max=0.01)
+    config = small(
+        critic__head="categorical", critic__v_max=0.01, critic__categories=100, critic__learning_rate=3e-3
+    )
     population = Population(config, slice_seconds=0)
     member = population.admit(config)
     warnings = [e.message for e in run_to_end(population, {member}) if isinstance(e, Warned)]
     population.close()
     assert len(warnings) == 1
     assert "critic.v_max = 0.01 is too small" in warnings[0]
+
+
+def test_returns_that_fit_are_no_reason_to_warn_also_while_the_critic_knows_nothing(small, run_to_end):
+    config = small(critic__head="categorical", critic__v_max=1e5, critic__categories=100)
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    assert not [e for e in run_to_end(population, {member}) if isinstance(e, Warned)]
+    population.close()
 
 
 def test_the_time_of_snapshots_is_told_apart(small, run_to_end):
