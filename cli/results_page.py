@@ -10,12 +10,13 @@ from cli.sparkline import scale, sparkline
 from omad_core.assessment import assess_random
 from omad_core.config import EnvConfig
 from omad_core.errors import ConfigError
-from omad_core.evidence import ALGORITHMS, FINAL_EPISODES, TASKS, Cell, Record
+from omad_core.evidence import ALGORITHMS, TASKS, Cell, Record
 from omad_core.statistics import summarise
 from omad_core.tasks import find
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 CURVE_WIDTH = 20
+RANDOM_EPISODES = 200
 
 
 def write(page: Path, records: Sequence[Record]) -> None:
@@ -57,8 +58,9 @@ def _table(task: str, known: dict[str, list[Record]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [_row(name, records) for name, records in known.items() if records]
-    random = assess_random(task, EnvConfig(), FINAL_EPISODES).returns
-    lines.append(f"| random play | | {words.score(fmean(random))} | | | | |")
+    random = summarise(assess_random(task, EnvConfig(), RANDOM_EPISODES).returns)
+    interval = f"{words.score(random.low)} to {words.score(random.high)}"
+    lines.append(f"| random play, {RANDOM_EPISODES} episodes | | {words.score(random.mean)} | {interval} | | | |")
     return "\n".join(lines)
 
 
