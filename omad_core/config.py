@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from omad_core.errors import ConfigError
-from omad_core.settings import check, setting
+from omad_core.settings import check, setting, walk
 
 Scalar = bool | int | float | str
 
@@ -51,6 +51,11 @@ class ActorConfig:
     )
     dt: float = setting(0.1, "Start of the learned step size of the chain, eq. 4 [dime]", low=1e-4, high=10.0)
     grad_clip: float = setting(1.0, "Elementwise clip of the actors' gradients [dime]", low=0.0, high=1e9)
+
+    @property
+    def noises(self) -> int:
+        """Normal draws of one action: x_0 and one a denoising step; a Gaussian takes one."""
+        return 1 + self.denoising_steps if self.kind == "diffusion" else 1
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,4 @@ def _check_together(config: TrainConfig) -> None:
 
 def structure(config: TrainConfig) -> dict[str, Any]:
     """The fields that members of one population must share, by dotted path."""
-    from omad_core.settings import walk
-
     return {path: value for path, value, info in walk(config) if info.structure}

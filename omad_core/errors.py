@@ -1,4 +1,7 @@
-"""Everything this package raises on purpose: one small tree, ordered by what a caller can do about it."""
+"""The tree of what this package raises on purpose, ordered by what a caller can do about it.
+
+`envs.base.StepRaised` is of it too and stands beside the `Step` that it carries.
+"""
 
 
 class OmadError(Exception):

@@ -35,7 +35,7 @@ def _mean_and_log_std(params: Mapping[str, Tensor], obs: Tensor) -> tuple[Tensor
 
 
 def act_gaussian(params: Mapping[str, Tensor], obs: Tensor, noise: Tensor) -> Tensor:
-    """Actions [P, A, N, U] for observations [P, A, N, O] and noise [1, P, A, N, U]; zeros give the mode."""
+    """Actions [P, A, N, U] for observations [P, A, N, O] and noise [1, P, A, N, U]; zeros give the median."""
     mean, log_std = _mean_and_log_std(params, obs)
     return torch.tanh(mean + log_std.exp() * noise[0])
 

@@ -1,6 +1,6 @@
 """Where updates and actions are computed: as they come on a CPU, recorded once and replayed on a CUDA device.
 
-An update is some hundred small operations, and telling a GPU each of them takes longer than doing it. A CUDA graph
+An update is hundreds of small operations, and telling a GPU each of them takes longer than doing it. A CUDA graph
 tells it all of them at once; it repeats the very same operations on the very same addresses. Hence the rules:
 what differs from one update to the next (batch indices, noise, who learns) is drawn outside and copied into
 buffers that stay; everything else that an update reads or writes stays where it is (`Learner.version` says when it

@@ -67,7 +67,7 @@ class Learner:
     @staticmethod
     def noises_of(config: TrainConfig) -> int:
         """Normal draws for one action: x_0 and one a denoising step; a Gaussian takes one."""
-        return 1 + config.actor.denoising_steps if config.actor.kind == "diffusion" else 1
+        return config.actor.noises
 
     def start(self, place: int, config: TrainConfig) -> None:
         """A new member in `place`."""

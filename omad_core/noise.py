@@ -1,14 +1,9 @@
 """Noise and batch indices for many updates at a time, each member's own, padded to the program's shape."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from omad_core.streams import Stream, generator
-
-Shape = Callable[[int], tuple[int, ...]]
-"""From a member's own number of chain noises (1 + K) to the shape of one draw, its first axis."""
 
 
 class NoiseBlocks:

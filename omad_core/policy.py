@@ -17,6 +17,7 @@ from omad_core.config import ActorConfig, EnvConfig
 from omad_core.errors import CheckpointError, ConfigError
 from omad_core.folder import Arrays, digest, pack, read_bytes, read_json, to_json, unpack, write_bytes
 from omad_core.gaussian import act_gaussian, init_gaussian
+from omad_core.sampling import Source, noise_from
 from omad_core.settings import from_dict, to_dict
 from omad_core.state import MemberState
 from omad_core.task import TaskSpec
@@ -83,54 +84,71 @@ class Policy:
         write_bytes(folder / "policy.json", to_json({**document, "seal": digest(to_json(document))}))
 
     def act(
-        self, obs: Mapping[str, NDArray[Any]], *, deterministic: bool = False, seed: int | None = None
+        self,
+        obs: Mapping[str, NDArray[Any]],
+        *,
+        deterministic: bool = False,
+        generator: torch.Generator | None = None,
+        seed: int | None = None,
     ) -> dict[str, FloatArray]:
         """Actions in the environment's units, {agent: [..., d_i]}, for observations {agent: [..., O_i]}.
 
-        Agents may be asked alone, and for a whole batch of observations. `seed` makes a sample repeatable. Raises
-        ConfigError for an unknown agent or an observation of another width.
+        Agents may be asked alone, and for a whole batch of observations. To act over time repeatably, make one
+        generator before the first step, `torch.Generator().manual_seed(0)`, and give it to every call: it goes on,
+        through the agents asked in the task's order. A `seed` repeats the same noise in every call; an agent
+        asked alone draws as among the others. With neither, every call draws anew. Torch's global generator is
+        never used. Raises ConfigError for an unknown agent, an observation of another width, a generator that is not
+        on the CPU, or one beside a seed.
         """
-        generator = (
-            torch.Generator().manual_seed(torch.seed() if seed is None else seed)
-            if not deterministic
-            else None
-        )
-        return {agent: self._act_alone(agent, np.asarray(o), generator) for agent, o in obs.items()}
+        source = noise_from(generator, seed, deterministic)
+        checked = {agent: self._checked(agent, np.asarray(seen)) for agent, seen in obs.items()}
+        order = [agent for agent in self.spec.agents if agent in checked]
+        actions = {agent: self._act_alone(agent, checked[agent], source) for agent in order}
+        return {agent: actions[agent] for agent in obs}
 
     def act_joint(
-        self, obs: NDArray[Any], *, deterministic: bool = False, seed: int | None = None
+        self,
+        obs: NDArray[Any],
+        *,
+        deterministic: bool = False,
+        generator: torch.Generator | None = None,
+        seed: int | None = None,
     ) -> FloatArray:
-        """Joint actions [n, sum of d_i] for joint observations [n, sum of O_i], agents side by side in order."""
+        """Joint actions [n, sum of d_i] for joint observations [n, sum of O_i], agents side by side in order.
+
+        Noise is drawn as in `act`.
+        """
         widths = list(self.spec.obs_dims)
         if obs.ndim != 2 or obs.shape[1] != sum(widths):
             raise ConfigError(
                 f"joint observations are [n, {sum(widths)}], got an array of shape {list(obs.shape)}"
             )
         parts = np.split(obs, np.cumsum(widths)[:-1], axis=1)
-        actions = self.act(
-            dict(zip(self.spec.agents, parts, strict=True)), deterministic=deterministic, seed=seed
-        )
+        given = dict(zip(self.spec.agents, parts, strict=True))
+        actions = self.act(given, deterministic=deterministic, generator=generator, seed=seed)
         return np.concatenate([actions[agent] for agent in self.spec.agents], axis=1)
 
-    def _act_alone(self, agent: str, obs: NDArray[Any], generator: torch.Generator | None) -> FloatArray:
-        index = self._index_of(agent)
-        width = self.spec.obs_dims[index]
-        if obs.ndim == 0 or obs.shape[-1] != width:
-            raise ConfigError(
-                f"agent {agent!r} observes {width} numbers, got an array of shape {list(obs.shape)}"
-            )
-        flat = torch.zeros(1, 1, int(np.prod(obs.shape[:-1])), self.spec.obs_width)
-        flat[0, 0, :, :width] = torch.from_numpy(obs.reshape(-1, width).astype(np.float32))
-        squashed = self._run(slice(index, index + 1), flat, self._noise(1, flat.shape[2], generator))
-        action = self._to_box(index, squashed[0, 0].numpy())
-        return action.reshape(*obs.shape[:-1], self.spec.action_dims[index])
-
-    def _index_of(self, agent: str) -> int:
+    def _checked(self, agent: str, obs: NDArray[Any]) -> NDArray[Any]:
+        """These observations of an agent, if they can be. Raises ConfigError."""
         if agent not in self.spec.agents:
             raise ConfigError(
                 f"no agent {agent!r} in {self.spec.name}; its agents are {', '.join(self.spec.agents)}"
             )
-        return self.spec.agents.index(agent)
+        width = self.spec.obs_dims[self.spec.agents.index(agent)]
+        if obs.ndim == 0 or obs.shape[-1] != width:
+            raise ConfigError(
+                f"agent {agent!r} observes {width} numbers, got an array of shape {list(obs.shape)}"
+            )
+        return obs
+
+    def _act_alone(self, agent: str, obs: NDArray[Any], source: Source) -> FloatArray:
+        index, width = self.spec.agents.index(agent), obs.shape[-1]
+        flat = torch.zeros(1, 1, int(np.prod(obs.shape[:-1])), self.spec.obs_width)
+        flat[0, 0, :, :width] = torch.from_numpy(obs.reshape(-1, width).astype(np.float32))
+        noise = source(index, (self.noises, 1, 1, flat.shape[2], self.spec.action_width))
+        squashed = self._run(slice(index, index + 1), flat, noise)
+        action = self._to_box(index, squashed[0, 0].numpy())
+        return action.reshape(*obs.shape[:-1], self.spec.action_dims[index])
 
     def squashed(self, obs: Tensor, noise: Tensor) -> Tensor:
         """Actions [1, A, N, U] in [-1, 1] of all agents for obs [1, A, N, O] and noise [1 + K, 1, A, N, U]."""
@@ -138,12 +156,8 @@ class Policy:
 
     @property
     def noises(self) -> int:
-        """Normal draws of one action: x_0 and one a denoising step; a Gaussian takes one."""
-        return 1 + self.actor.denoising_steps if self.actor.kind == "diffusion" else 1
-
-    def _noise(self, agents: int, count: int, generator: torch.Generator | None) -> Tensor:
-        shape = (self.noises, 1, agents, count, self.spec.action_width)
-        return torch.zeros(shape) if generator is None else torch.randn(shape, generator=generator)
+        """Normal draws of one action, `ActorConfig.noises`."""
+        return self.actor.noises
 
     @torch.no_grad()
     def _run(self, agents: slice, obs: Tensor, noise: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class MemberState:
 
     config: TrainConfig
     counters: Mapping[str, int]
-    """Environment steps, updates, episodes, block numbers: the random state is a function of these."""
+    """Vector steps done, and the one of the last evaluation (-1: none); the random state is a function of these."""
     arrays: Arrays
     """Weights, moments, statistics, log alpha, environment states, current observations."""
     records: Mapping[str, Any]

@@ -38,5 +38,5 @@ def generator(device: torch.device, seed: int, stream: Stream, *block: int) -> t
 
 
 def env_seeds(seed: int, stream: Stream, env: int, episodes: range) -> list[int]:
-    """Reset seeds of one environment's episodes, within the 32 bits that simulators accept."""
+    """Reset seeds of one environment's episodes, of 31 bits, which every simulator accepts."""
     return [derive(seed, stream, env, episode) & 0x7FFFFFFF for episode in episodes]

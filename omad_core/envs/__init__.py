@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from omad_core.envs.factory import Factory
 
 
-def make_env(task: str, env: EnvConfig, num_envs: int, threads: int = 1) -> VectorEnv:
+def make_env(task: str, env: EnvConfig | None = None, num_envs: int = 1, threads: int = 1) -> VectorEnv:
     """`num_envs` copies of a task of the catalog, or of a PettingZoo environment `module:factory`.
 
-    Up to `threads` threads step MuJoCo; the others have no use for them. Raises TaskError, ConfigError.
+    Without `env` it is EnvConfig(). Up to `threads` threads step MuJoCo; the others have no use for them. Raises
+    TaskError, ConfigError.
     """
+    env = env or EnvConfig()
     if ":" in task:
         from omad_core.envs.pettingzoo import PettingZooEnv
 

@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,134 @@ def test_a_seed_makes_a_sample_repeatable(trained):
     obs = np.zeros((3, sum(policy.spec.obs_dims)))
     np.testing.assert_array_equal(policy.act_joint(obs, seed=4), policy.act_joint(obs, seed=4))
     assert (policy.act_joint(obs, seed=4) != policy.act_joint(obs, seed=5)).any()
+
+
+def observations(policy, count=4):
+    rng = np.random.default_rng(0)
+    widths = zip(policy.spec.agents, policy.spec.obs_dims, strict=True)
+    return {agent: rng.normal(size=(count, width)) for agent, width in widths}
+
+
+def test_a_generator_samples_anew_every_time_and_repeatably_from_its_seed(trained):
+    policy = trained[0].policy(trained[1])
+    obs = observations(policy)
+
+    def course(seed):
+        generator = torch.Generator().manual_seed(seed)
+        given = [obs, dict(reversed(obs.items())), obs]
+        return [policy.act(each, generator=generator)[policy.spec.agents[0]] for each in given]
+
+    first, again, other = course(0), course(0), course(1)
+    np.testing.assert_array_equal(first, again)
+    assert (first[0] != first[1]).any()
+    assert (first[1] != first[2]).any()
+    assert (first[0] != other[0]).any()
+
+
+def test_a_generator_draws_the_same_whatever_the_order_agents_are_named_in(trained):
+    policy = trained[0].policy(trained[1])
+    obs = observations(policy)
+    backwards = dict(reversed(obs.items()))
+    one = policy.act(obs, generator=torch.Generator().manual_seed(0))
+    other = policy.act(backwards, generator=torch.Generator().manual_seed(0))
+    assert list(other) == list(backwards)
+    for agent, actions in one.items():
+        np.testing.assert_array_equal(actions, other[agent])
+
+
+def test_a_joint_call_takes_a_generator_too(trained):
+    policy = trained[0].policy(trained[1])
+    obs = observations(policy)
+    apart = policy.act(obs, generator=torch.Generator().manual_seed(0))
+    joint = policy.act_joint(
+        np.concatenate(list(obs.values()), 1), generator=torch.Generator().manual_seed(0)
+    )
+    np.testing.assert_array_equal(joint, np.concatenate(list(apart.values()), 1))
+
+
+def test_without_a_seed_every_call_draws_anew_and_leaves_torchs_own_numbers_alone(trained):
+    policy = trained[0].policy(trained[1])
+    obs = observations(policy)
+    torch.manual_seed(5)
+    expected = torch.randn(3)
+    torch.manual_seed(5)
+    one = policy.act(obs)
+    assert torch.initial_seed() == 5
+    torch.testing.assert_close(torch.randn(3), expected, rtol=0, atol=0)
+    torch.manual_seed(5)
+    other = policy.act(obs)
+    assert all((one[agent] != other[agent]).any() for agent in obs)
+
+
+def test_an_agent_asked_alone_with_a_seed_draws_as_among_the_others(trained):
+    policy = trained[0].policy(trained[1])
+    obs = observations(policy)
+    together = policy.act(obs, seed=4)
+    for agent in obs:
+        np.testing.assert_array_equal(policy.act({agent: obs[agent]}, seed=4)[agent], together[agent])
+
+
+def test_agents_asked_apart_with_one_seed_do_not_share_their_noise(trained):
+    policy = trained[0].policy(trained[1])
+    for tensor in policy._weights.values():  # agents that are alike, who see the same
+        tensor.copy_(tensor[:, :1].expand_as(tensor).clone())
+    obs = {agent: np.zeros_like(seen) for agent, seen in observations(policy).items()}
+    first, second, *_ = (policy.act({agent: obs[agent]}, seed=4)[agent] for agent in obs)
+    assert (first != second).all()
+
+
+def test_without_noise_no_generator_moves(trained):
+    policy = trained[0].policy(trained[1])
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    policy.act(observations(policy), deterministic=True, generator=generator)
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_noise_from_two_places_or_another_device_is_refused_with_a_sentence(trained):
+    policy = trained[0].policy(trained[1])
+    with pytest.raises(ConfigError, match="both a generator and seed = 0"):
+        policy.act(observations(policy), generator=torch.Generator(), seed=0)
+    with pytest.raises(ConfigError, match="the generator is on meta"):
+        policy.act(observations(policy), generator=FarAway())
+
+
+class FarAway:
+    """Stands for a generator of another device, which not every machine can make."""
+
+    device = torch.device("meta")
+
+
+def test_a_saved_policy_of_agents_of_different_widths_acts_as_in_training(
+    small, run_to_end, monkeypatch, tmp_path
+):
+    monkeypatch.syspath_prepend(Path(__file__).parent / "envs")
+    config = small(task="toy_worlds:relay")
+    population = Population(config, slice_seconds=0)
+    try:
+        member = population.admit(config)
+        run_to_end(population, {member})
+        population.policy(member).save(tmp_path)
+        policy, spec = Policy.load(tmp_path), population.policy(member).spec
+        obs = observations(policy)
+        padded = torch.zeros(1, spec.num_agents, 4, spec.obs_width)
+        for index, seen in enumerate(obs.values()):
+            padded[0, index, :, : seen.shape[1]] = torch.from_numpy(seen)
+        noise = torch.zeros(policy.noises, 1, spec.num_agents, 4, spec.action_width)
+        expected = 3.0 * (population._program.learner.act(padded, noise)[0].numpy() + 1.0) - 2.0
+        sampled = population.policy(member).act(obs, seed=1)
+    finally:
+        population.close()
+    actions = policy.act(obs, deterministic=True)
+    assert {agent: taken.shape[1] for agent, taken in actions.items()} == {
+        "first": 1,
+        "second": 2,
+        "third": 3,
+    }
+    for index, (agent, taken) in enumerate(actions.items()):
+        np.testing.assert_allclose(taken, expected[index, :, : taken.shape[1]], rtol=1e-5, atol=1e-5)
+        alone = policy.act({agent: obs[agent]}, seed=1)[agent]
+        np.testing.assert_allclose(alone, sampled[agent], rtol=1e-5, atol=1e-5)
 
 
 def test_actions_are_in_the_environments_units(trained):
