@@ -4,21 +4,32 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from omad_core.errors import ConfigError
 from omad_core.settings import convert, unknown
 
 
-def defaults(function: Callable[..., Any], without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Named parameters of a simulator's constructor with their defaults, less those in `without`."""
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Named parameters of a simulator's constructor with their defaults."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in without}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
-def checked(args: Mapping[str, Any], known: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """The defaults `known`, overridden by `args`. Raises ConfigError for unknown names and wrong types."""
+def checked(
+    args: Mapping[str, Any],
+    known: Mapping[str, Any],
+    owner: str,
+    unsupported: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The defaults `known`, overridden by `args`.
+
+    Raises ConfigError for names that are unknown or `unsupported` (with the reason given there), and for wrong types.
+    """
     for name in args:
+        if name in unsupported:
+            raise ConfigError(f"env.args.{name} is not supported by {owner}, because {unsupported[name]}")
         if name not in known:
             raise ConfigError(unknown(f"argument of {owner}", name, known))
     return {
@@ -27,8 +38,10 @@ def checked(args: Mapping[str, Any], known: Mapping[str, Any], owner: str) -> di
 
 
 def _like(name: str, value: Any, default: Any) -> Any:
-    """A value in the type of the argument's default."""
+    """A value in the type of the argument's default; where that is None, a count or None."""
     path = f"env.args.{name}"
+    if default is None:
+        return None if convert(path, value, int | None) is None else _count(path, value)
     if isinstance(default, tuple):
         return _interval(path, value)
     if isinstance(default, (bool, str)):

@@ -16,25 +16,16 @@ from numpy.typing import NDArray
 
 from omad_core.envs.arguments import checked, defaults
 from omad_core.envs.mujoco_log import reading_a_model
+from omad_core.envs.unsupported import MUJOCO
+from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
 from omad_core.tasks import Task
 
 IntArray = NDArray[np.int64]
 
-# The first five change the width of the observation, which gymnasium-robotics' partitions cannot follow; the
-# others change the body they were made for, or only the picture.
-_FIXED = frozenset(
-    {
-        "exclude_current_positions_from_observation",
-        "include_cinert_in_observation",
-        "include_cvel_in_observation",
-        "include_qfrc_actuator_in_observation",
-        "include_cfrc_ext_in_observation",
-        "xml_file",
-        "main_body",
-        "default_camera_config",
-    }
-)
+HIDES_PLACE = "exclude_current_positions_from_observation"
+_PARTS = frozenset(name for name in MUJOCO if name.startswith("include_"))
+"""Those that not every world has."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +53,15 @@ class Body:
 def read(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> tuple[TaskSpec, Body]:
     """Spec and body of a task. Raises ConfigError for arguments that the world does not have."""
     _import_robotics()
-    settings = checked(args, _known(task), f"{task.scenario}-v5")
-    env = original(task, agent_obsk, settings)
+    known = _known(task)
+    unsupported = {name: why for name, why in MUJOCO.items() if name in known or name not in _PARTS}
+    supported = {name: default for name, default in known.items() if name not in unsupported}
+    settings = checked(args, supported, f"{task.scenario}-v5", unsupported)
+    # Read without the place, which no local view has: Hopper's cannot be told from a state any wider.
+    env = original(task, agent_obsk, settings | {HIDES_PLACE: True})
     try:
-        views = _views(env, agent_obsk)
+        _refuse_body(env, settings)
+        views = _views(env, agent_obsk, _shown(env, settings))
         return _spec(task, agent_obsk, env, settings, views), _body(
             task, env, settings, views, agent_obsk is None
         )
@@ -108,16 +104,28 @@ def _known(task: Task) -> dict[str, Any]:
     registry = importlib.import_module("gymnasium").registry
     module, _, name = registry[f"{task.scenario}-v5"].entry_point.partition(":")
     world = getattr(importlib.import_module(module), name)
-    return {**defaults(world.__init__, _FIXED), "max_episode_steps": task.horizon}
+    return {**defaults(world.__init__), "max_episode_steps": task.horizon}
 
 
-def _views(env: Any, agent_obsk: int | None) -> tuple[IntArray, ...]:
+def _refuse_body(env: Any, args: Mapping[str, Any]) -> None:
+    last = env.single_agent_env.unwrapped.model.nbody - 1
+    if args.get("main_body", 1) > last:
+        raise ConfigError(f"env.args.main_body = {args['main_body']} does not exist; the last body is {last}")
+
+
+def _shown(env: Any, args: Mapping[str, Any]) -> int:
+    """How many coordinates of the place stand before all others in the state: none, unless asked for."""
+    hidden: int = env.single_agent_env.unwrapped.observation_structure["skipped_qpos"]
+    return 0 if args[HIDES_PLACE] else hidden
+
+
+def _views(env: Any, agent_obsk: int | None, shown: int) -> tuple[IntArray, ...]:
     places = np.arange(env.state().size)
     if agent_obsk is None:
-        return (places,) * len(env.possible_agents)
+        return (np.arange(places.size + shown),) * len(env.possible_agents)
     # Hopper's views clip even these places, at 10, which is its last one.
     local = env.map_global_state_to_local_observations(places)
-    return tuple(np.asarray(local[agent], dtype=np.int64) for agent in env.possible_agents)
+    return tuple(np.asarray(local[agent], dtype=np.int64) + shown for agent in env.possible_agents)
 
 
 def _spec(
@@ -134,7 +142,7 @@ def _spec(
         action_dims=tuple(space.shape[0] for space in spaces),
         action_low=tuple(tuple(space.low.tolist()) for space in spaces),
         action_high=tuple(tuple(space.high.tolist()) for space in spaces),
-        state_dim=env.state().size,
+        state_dim=env.state().size + _shown(env, args),
         horizon=env.single_agent_env.spec.max_episode_steps,
         terminates=task.terminates and bool(args["terminate_when_unhealthy"]),
     )

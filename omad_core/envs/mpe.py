@@ -4,7 +4,8 @@ Actions are five an agent (nothing, left, right, down, up), in [0, 1]; the team 
 agents. Actions beyond [-1, 1] are clipped, as `mpe2` does. Observations are not rounded to float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from omad_core.config import EnvConfig
 from omad_core.envs.arguments import checked
 from omad_core.envs.base import EnvState, FloatArray, Step
-from omad_core.envs.mpe_scenarios import Deception, Navigation, Scenario
+from omad_core.envs.mpe_scenarios import Deception, Navigation, Scenario, Seen
 from omad_core.envs.particles import World, moved, push
 from omad_core.envs.rows import Rows
 from omad_core.envs.saved import check_fit, generator, pack_generator, unpack_generator
 from omad_core.envs.scaling import ActionScaling
+from omad_core.envs.unsupported import MPE, SPREAD
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
 from omad_core.tasks import Task
@@ -24,21 +26,32 @@ from omad_core.tasks import Task
 RULES_OF = {"mpe2": "1.1.1"}
 """The release whose rules these are."""
 ACTIONS = 5
+SPREAD_ALONE: dict[str, Any] = {"local_ratio": 0.5, "terminate_on_success": False}
+"""What simple_spread takes beside the arguments of both scenarios."""
 
 
 def scenario(task: Task, env: EnvConfig) -> tuple[TaskSpec, Scenario]:
     """Spec and scenario of a task. Raises ConfigError for arguments that it does not have."""
-    known: dict[str, float] = {"max_cycles": task.horizon}
     if task.scenario == "simple_spread":
-        args = checked(env.args, {**known, "local_ratio": 0.5}, "simple_spread_v3")
+        args = checked(env.args, {**_known(task), **SPREAD_ALONE}, "simple_spread_v3", SPREAD)
         if not 0 <= args["local_ratio"] <= 1:
             raise ConfigError(f"env.args.local_ratio = {args['local_ratio']} must lie between 0 and 1")
-        rules: Scenario = Navigation(task.agents, args["local_ratio"])
+        rules: Scenario = Navigation(
+            task.agents, args["local_ratio"], args["terminate_on_success"], _seen(args)
+        )
         return _spec(task, rules, f"simple_spread_v3 N={task.agents}", args["max_cycles"]), rules
-    args = checked(env.args, known, "simple_adversary_v3")
-    rules = Deception(task.agents, env.adversary)
+    args = checked(env.args, _known(task), "simple_adversary_v3", MPE)
+    rules = Deception(task.agents, env.adversary, _seen(args))
     env_id = f"simple_adversary_v3 N={task.agents}, adversary={env.adversary}"
     return _spec(task, rules, env_id, args["max_cycles"]), rules
+
+
+def _known(task: Task) -> dict[str, Any]:
+    return {"max_cycles": task.horizon, "num_agent_neighbors": None, "num_landmark_neighbors": None}
+
+
+def _seen(args: Mapping[str, Any]) -> Seen:
+    return Seen(args["num_agent_neighbors"], args["num_landmark_neighbors"])
 
 
 def _spec(task: Task, rules: Scenario, env_id: str, horizon: int) -> TaskSpec:
@@ -54,7 +67,7 @@ def _spec(task: Task, rules: Scenario, env_id: str, horizon: int) -> TaskSpec:
         action_high=((1.0,) * ACTIONS,) * count,
         state_dim=rules.state_dim,
         horizon=horizon,
-        terminates=task.terminates,
+        terminates=rules.ends,
     )
 
 
@@ -111,9 +124,9 @@ class MpeEnv:
         self._world.position[picked], self._world.velocity[picked] = world.position, world.velocity
         self._elapsed[picked] += 1
         truncated = self._elapsed[picked] >= self.spec.horizon
-        reward = self._rules.reward(world)
-        terminated = np.zeros(len(rows), dtype=np.bool_)
-        return Step(self._rules.observe(world), self._rules.state(world), reward, terminated, truncated)
+        terminated = self._rules.ended(world) & ~truncated
+        answer = self._rules.observe(world), self._rules.state(world), self._rules.reward(world)
+        return Step(*answer, terminated, truncated)
 
     def save(self, index: int) -> EnvState:
         """Everything that moves, the goal, the generator (a random adversary draws from it) and steps taken."""

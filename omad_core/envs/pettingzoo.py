@@ -12,10 +12,10 @@ state     the environment's `state()`; where it has none, all observations one a
 seeds     modulo 2**32, which is what many environments take.
 
 An environment with `save_state() -> dict of arrays` and `restore_state(that)` continues exactly. Any other
-(`spec.resumable` is False) begins the episode that it was saved in anew, from its seed.
+(`spec.resumable` is False) cannot be saved: a training that resumes counts its running episode as cut there,
+and begins the next one.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -30,7 +30,6 @@ from omad_core.envs.scaling import ActionScaling
 from omad_core.errors import CheckpointError, TaskError
 from omad_core.task import TaskSpec
 
-log = logging.getLogger(__name__)
 OWN = "env."
 """Prefix of the arrays that the environment itself saved."""
 
@@ -137,30 +136,35 @@ class PettingZooEnv:
         return total / max(len(values), 1) if self._factory.team_reward == "mean" else float(total)
 
     def save(self, index: int) -> EnvState:
-        """Exact state where the environment can save itself, else the seed of its episode."""
+        """Exact state of one environment. Raises CheckpointError where it cannot save itself, or fails to."""
+        self._refuse_unless_resumable()
         try:
-            own = self._envs[index].save_state() if self.spec.resumable else {}
+            own = self._envs[index].save_state()
             return {**self._kept(index), **{OWN + name: np.array(value) for name, value in own.items()}}
         except Exception as error:
             raise CheckpointError(f"{self.spec.name} could not save its state: {error!r}") from error
 
+    def _refuse_unless_resumable(self) -> None:
+        if not self.spec.resumable:
+            raise CheckpointError(
+                f"{self.spec.name} cannot save its state; give it the methods save_state and restore_state"
+            )
+
     def _kept(self, index: int) -> EnvState:
-        kept: EnvState = {"seed": np.array(self._seeds[index]), "elapsed": np.array(self._elapsed[index])}
-        if self.spec.resumable:
-            kept |= {"obs": self._obs[index].copy(), "state": self._state[index].copy()}
-        return kept
+        return {
+            "seed": np.array(self._seeds[index]),
+            "elapsed": np.array(self._elapsed[index]),
+            "obs": self._obs[index].copy(),
+            "state": self._state[index].copy(),
+        }
 
     def restore(self, index: int, state: EnvState) -> None:
-        """Put one environment into a saved state, or to the start of the episode it was saved in."""
+        """Put one environment into a saved state. Raises CheckpointError where that does not fit or is refused."""
+        self._refuse_unless_resumable()
         own = {name.removeprefix(OWN): value for name, value in state.items() if name.startswith(OWN)}
         kept = {name: value for name, value in state.items() if not name.startswith(OWN)}
         check_fit(kept, self._kept(index), self.spec.name)
         self.reset([index], [int(state["seed"])])
-        if not self.spec.resumable:
-            log.info(
-                "%s cannot save its state: environment %d begins its episode anew", self.spec.name, index
-            )
-            return
         try:
             self._envs[index].restore_state(own)
         except (KeyError, ValueError, TypeError) as error:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.envs.base import FloatArray
-from omad_core.envs.bodies import Body
+from omad_core.envs.bodies import HIDES_PLACE, Body
 
-# Global state: fields in gymnasium's order, less the first entries (the horizontal position, the world body).
+# Global state: fields in gymnasium's order, less the first entries (the place, unless asked for; the world body).
 STATE = {
     "HalfCheetah": {"qpos": 1, "qvel": 0},
     "Hopper": {"qpos": 1, "qvel": 0},
@@ -37,7 +37,7 @@ class Readings:
             name: slice(end - size, end) for name, size, end in zip(self.names, sizes, ends, strict=True)
         }
         self.width: int = ends[-1]
-        state = self._state_columns(body.scenario)
+        state = self._state_columns(body)
         views = self._view_columns(state, body.views)
         self._agents, self._joint = len(body.views), views.size
         # One gather for both: with few environments the number of NumPy calls is what counts.
@@ -68,8 +68,9 @@ class Readings:
         place: FloatArray = (raw.take(self._place_columns, axis=1) * self._place_weights).sum(axis=1)
         return place
 
-    def _state_columns(self, scenario: str) -> NDArray[np.int64]:
-        parts = [np.arange(self.width)[self.fields[name]][skip:] for name, skip in STATE[scenario].items()]
+    def _state_columns(self, body: Body) -> NDArray[np.int64]:
+        skips = STATE[body.scenario] | ({} if body.args[HIDES_PLACE] else {"qpos": 0})
+        parts = [np.arange(self.width)[self.fields[name]][skip:] for name, skip in skips.items()]
         return np.concatenate(parts)
 
     def _view_columns(
@@ -89,11 +90,11 @@ class Readings:
         return bounds
 
     def _place(self, body: Body) -> tuple[NDArray[np.int64], FloatArray]:
-        """Columns and weights of the forward position: a coordinate, a part of the body, the centre of mass."""
+        """Columns and weights of the forward position: a coordinate, one of its bodies, the centre of mass."""
         name = PLACE.get(body.scenario, "qpos")
         first = self.fields[name].start
         if name == "xpos":
-            return np.array([first + 3 * body.model.body("torso").id]), np.ones(1)
+            return np.array([first + 3 * body.args["main_body"]]), np.ones(1)
         if name == "xipos":
             mass = body.model.body_mass
             return first + 3 * np.arange(mass.size), mass / mass.sum()

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
+from omad_core.envs.unsupported import MUJOCO, SPREAD
 from omad_core.errors import TaskError
 from omad_core.tasks import TASKS, find
 
@@ -18,6 +20,11 @@ def test_an_entry_agrees_with_its_simulator(name: str) -> None:
     assert spec.terminates == task.terminates
     assert spec.resumable
     assert spec.versions
+
+
+def test_every_argument_that_is_refused_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "algorithm.md").read_text()
+    assert [name for name in MUJOCO | SPREAD if f"`{name}`" not in text] == []
 
 
 def test_an_unknown_task_names_the_nearest() -> None:

@@ -1,26 +1,40 @@
 """Every MAMuJoCo task equals gymnasium-robotics: same seeds and actions, same numbers."""
 
+import contextlib
+import io
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.envs.mujoco import MujocoEnv
 
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
+from omad_core.envs.unsupported import MUJOCO
+from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
 from omad_core.tasks import TASKS
+
+with contextlib.redirect_stderr(io.StringIO()):
+    from gymnasium_robotics import mamujoco_v1
 
 MAMUJOCO = [name for name, task in TASKS.items() if task.kind == "mamujoco"]
 STEPS = 500
 
 
-def in_units(spec: TaskSpec, actions: np.ndarray) -> dict[str, np.ndarray]:
-    """One environment's joint action [A, U] as the reference takes it."""
+def in_units(reference: Any, actions: np.ndarray) -> dict[str, np.ndarray]:
+    """One environment's joint action [A, U] as the reference takes it, in the reference's own boxes."""
     scaled = {}
-    for row, name, low, high in zip(actions, spec.agents, spec.action_low, spec.action_high, strict=True):
-        middle, half = (np.array(high) + np.array(low)) / 2, (np.array(high) - np.array(low)) / 2
-        scaled[name] = middle + half * row[: len(low)]
+    for row, name in zip(actions, reference.possible_agents, strict=True):
+        low, high = (end.astype(np.float64) for end in box(reference, name))
+        scaled[name] = (high + low) / 2 + (high - low) / 2 * row[: len(low)]
     return scaled
+
+
+def box(reference: Any, agent: str) -> tuple[np.ndarray, np.ndarray]:
+    space = reference.action_space(agent)
+    return space.low, space.high
 
 
 def assert_same_view(env: Any, reference: Any, local: dict[str, np.ndarray]) -> None:
@@ -41,7 +55,7 @@ def run_beside(env: Any, reference: Any, draw_actions: Any, seed: int, steps: in
     for _ in range(steps):
         actions = scale * draw_actions(spec, rng, 1)
         step = env.step(actions)
-        local, rewards, terminated, truncated, _ = reference.step(in_units(spec, actions[0]))
+        local, rewards, terminated, truncated, _ = reference.step(in_units(reference, actions[0]))
         first = spec.agents[0]
         assert_same_view(env, reference, local)
         np.testing.assert_array_equal(step.obs, env.observe()[0])
@@ -66,6 +80,52 @@ def test_a_task_equals_its_reference_over_resets_and_seeds(
     assert env.spec.num_agents == TASKS[task].agents
     ended = [run_beside(env, reference, draw_actions, seed, STEPS // 2) for seed in (0, 10_000)]
     assert min(ended) >= 1
+
+
+@pytest.mark.parametrize("task", MAMUJOCO)
+def test_the_boxes_of_the_actions_are_those_of_the_reference(task: str, mamujoco_reference: Any) -> None:
+    spec, reference = make_spec(task, EnvConfig()), mamujoco_reference(task)
+    for name, low, high in zip(spec.agents, spec.action_low, spec.action_high, strict=True):
+        assert (low, high) == tuple(tuple(end.tolist()) for end in box(reference, name))
+
+
+@pytest.mark.parametrize("task", MAMUJOCO)
+def test_actions_beyond_the_box_do_what_they_do_in_the_reference(
+    task: str, build: Any, mamujoco_reference: Any, draw_actions: Any
+) -> None:
+    run_beside(build(task), mamujoco_reference(task), draw_actions, seed=4, steps=60, scale=1.5)
+
+
+@pytest.mark.parametrize("task", MAMUJOCO)
+def test_a_long_episode_equals_the_reference_in_one_piece(
+    task: str, build: Any, mamujoco_reference: Any, draw_actions: Any
+) -> None:
+    args = {"terminate_when_unhealthy": False} if TASKS[task].terminates else {}
+    env, reference = build(task, env=EnvConfig(args=args)), mamujoco_reference(task, **args)
+    assert run_beside(env, reference, draw_actions, seed=2, steps=STEPS) == 0
+
+
+def test_an_episode_is_truncated_after_1000_steps_as_in_the_reference(
+    build: Any, mamujoco_reference: Any, draw_actions: Any
+) -> None:
+    env, reference = build("swimmer_2x1"), mamujoco_reference("swimmer_2x1")
+    assert run_beside(env, reference, draw_actions, seed=0, steps=999) == 0
+    assert run_beside(env, reference, draw_actions, seed=0, steps=1000) == 1
+
+
+@pytest.mark.parametrize("task", MAMUJOCO)
+def test_the_place_is_in_the_state_where_it_is_asked_for(
+    task: str, build: Any, mamujoco_reference: Any, draw_actions: Any
+) -> None:
+    args = {"exclude_current_positions_from_observation": False}
+    env = build(task, env=EnvConfig(args=args))
+    assert env.spec.state_dim > make_spec(task, EnvConfig()).state_dim
+    assert env.spec.obs_dims == make_spec(task, EnvConfig()).obs_dims
+    run_beside(env, mamujoco_reference(task, **args), draw_actions, seed=5, steps=30)
+    full = build(task, env=EnvConfig(agent_obsk=None, args=args))
+    full.reset([0], [1])
+    obs, state = full.observe()
+    assert all(view.tolist() == state[0].tolist() for view in obs[0])
 
 
 @pytest.mark.parametrize("task", MAMUJOCO)
@@ -101,6 +161,7 @@ OTHER_ARGUMENTS = {
         "healthy_reward": 2,
     },
     "ant_4x2": {"healthy_z_range": [0.6, 2.0]},
+    "ant_2x4d": {"healthy_z_range": [0.6, 2.0], "main_body": 4},
     "humanoid_9_8": {
         "contact_cost_weight": 1e-3,
         "contact_cost_range": [0.0, 0.5],
@@ -133,15 +194,24 @@ def test_an_episode_that_may_not_end_goes_on_after_a_fall(
 
 
 @pytest.mark.parametrize(("task", "views_are_clipped"), [("hopper", True), ("walker2d_2x3", False)])
-def test_fast_joints_are_clipped_in_the_state_but_not_in_every_view(
-    task: str, views_are_clipped: bool, build: Any, draw_actions: Any
+def test_fast_joints_are_clipped_in_the_state_and_in_hoppers_views_as_in_the_reference(
+    task: str, views_are_clipped: bool, build: Any, mamujoco_reference: Any, draw_actions: Any
 ) -> None:
-    env = build(task, env=EnvConfig(args={"terminate_when_unhealthy": False}))
-    env.reset([0], [0])
-    rng = np.random.default_rng(0)
-    steps = [env.step(np.sign(draw_actions(env.spec, rng, 1))) for _ in range(200)]
-    assert max(np.abs(step.state[:, 5:]).max() for step in steps) == 10
-    assert (max(np.abs(step.obs).max() for step in steps) > 10) != views_are_clipped
+    args = {"terminate_when_unhealthy": False}
+    env, reference = build(task, env=EnvConfig(args=args)), mamujoco_reference(task, **args)
+    speeds, states, views = [], [], []
+
+    def full_force(spec: TaskSpec, rng: np.random.Generator, num_envs: int) -> np.ndarray:
+        speeds.append(np.abs(reference.single_agent_env.unwrapped.data.qvel).max())
+        obs, state = env.observe()
+        states.append(np.abs(state[:, 5:]).max())
+        views.append(np.abs(obs).max())
+        return np.sign(draw_actions(spec, rng, num_envs))
+
+    run_beside(env, reference, full_force, seed=0, steps=200)
+    assert max(speeds) > 11
+    assert max(states) == 10
+    assert max(views) == (10 if views_are_clipped else pytest.approx(max(speeds)))
 
 
 @pytest.mark.parametrize("task", ["walker2d_2x3", "ant_4x2", "humanoid_9_8"])
@@ -167,6 +237,32 @@ def test_actions_beyond_the_box_are_clamped_by_the_physics_and_charged_in_full(b
     step = env.step(np.array([[[1.0]] * 3, [[2.0]] * 3]))
     np.testing.assert_array_equal(step.state[0], step.state[1])
     assert step.reward[0] - step.reward[1] == pytest.approx(3 * (4 - 1))
+
+
+def test_a_body_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the last body is 13"):
+        make_spec("ant_2x4", EnvConfig(args={"main_body": 14}))
+
+
+@pytest.mark.parametrize("task", MAMUJOCO)
+def test_every_argument_of_the_reference_is_taken_or_refused_with_its_reason(
+    task: str, mamujoco_reference: Any
+) -> None:
+    world = type(mamujoco_reference(task).single_agent_env.unwrapped)
+    asked = [MujocoEnv.__init__, mamujoco_v1.parallel_env.__init__, world.__init__]
+    named = {name: p.default for function in asked for name, p in signature(function).parameters.items()}
+    given_by_the_world = {"self", "kwargs", "model_path", "observation_space"}
+    for name in named.keys() - given_by_the_world:
+        if name in MUJOCO:
+            with pytest.raises(ConfigError, match=rf"{name} is not supported by \S+-v5, because"):
+                make_spec(task, EnvConfig(args={name: 1}))
+        else:
+            make_spec(task, EnvConfig(args={name: named[name]}))
+
+
+def test_what_another_world_has_is_unknown() -> None:
+    with pytest.raises(ConfigError, match="unknown argument of Hopper-v5 'include_cvel_in_observation'"):
+        make_spec("hopper", EnvConfig(args={"include_cvel_in_observation": True}))
 
 
 def test_a_deprecated_model_neither_warns_the_user_nor_writes_a_file(

@@ -1,5 +1,6 @@
 """Every MPE task equals mpe2: same seeds and actions, same numbers."""
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from mpe2 import simple_adversary_v3, simple_spread_v3
 
 from omad_core.config import EnvConfig
+from omad_core.envs import make_spec
+from omad_core.envs.unsupported import MPE, SPREAD
+from omad_core.errors import ConfigError
 
 TASKS = [
     ("simple_spread_n3", "greedy"),
@@ -88,8 +92,8 @@ def run_one_episode(
     env.reset([0], [seed])
     assert_same_view(env, reference, reference.reset(seed=seed)[0])
     adversary = Adversary(rule, seed, reference.unwrapped.world)
-    # Slow agents stay together and touch; fast ones spread.
-    scale = rng.choice([0.1, 1.0])
+    # Slow agents stay together and touch; fast ones spread; some press beyond their box, which is clipped.
+    scale = rng.choice([0.1, 1.0, 1.5])
     for t in range(spec.horizon):
         actions = scale * draw_actions(spec, rng, 1)
         units = {name: (0.5 + 0.5 * row) for name, row in zip(spec.agents, actions[0], strict=True)}
@@ -136,3 +140,68 @@ def test_arguments_of_the_reference_mean_the_same(local_ratio: float, build: Any
     run_one_episode(
         env, build_reference("simple_spread_n3", **args), "static", 1, np.random.default_rng(1), draw_actions
     )
+
+
+@pytest.mark.parametrize("task", ["simple_spread_n3", "simple_spread_n4", "simple_adversary_n2"])
+@pytest.mark.parametrize(("agents", "landmarks"), [(1, None), (None, 1), (2, 3), (6, 7)])
+def test_the_nearest_neighbours_are_those_of_the_reference(
+    task: str, agents: int | None, landmarks: int | None, build: Any, draw_actions: Any
+) -> None:
+    args = {"num_agent_neighbors": agents, "num_landmark_neighbors": landmarks}
+    env, reference = build(task, env=EnvConfig(args=args)), build_reference(task, **args)
+    assert env.spec.obs_dims[0] == reference.observation_space("agent_0").shape[0]
+    for seed in range(4):
+        run_one_episode(env, reference, "greedy", seed, np.random.default_rng(seed), draw_actions)
+
+
+def cover(env: Any, reference: Any, elapsed: int, away: float) -> None:
+    """Put each agent so far from a landmark of its own, that many steps into the episode."""
+    saved = env.save(0)
+    place = saved["landmarks"] + [away, 0.0]
+    env.restore(0, {**saved, "position": place, "elapsed": np.array(elapsed)})
+    for agent, position in zip(reference.unwrapped.world.agents, place, strict=True):
+        agent.state.p_pos = position.copy()
+    reference.unwrapped.steps = elapsed
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("away", [0.0999, 0.1001])
+@pytest.mark.parametrize("elapsed", [3, 24])
+def test_an_episode_ends_on_success_where_it_does_in_the_reference(
+    asked: bool, away: float, elapsed: int, build: Any
+) -> None:
+    args = {"terminate_on_success": asked}
+    env, reference = (
+        build("simple_spread_n3", env=EnvConfig(args=args)),
+        build_reference("simple_spread_n3", **args),
+    )
+    assert env.spec.terminates == asked
+    env.reset([0], [6])
+    reference.reset(seed=6)
+    cover(env, reference, elapsed, away)
+    step = env.step(np.zeros((1, 3, 5)))
+    _, _, terminated, truncated, _ = reference.step({name: np.full(5, 0.5) for name in env.spec.agents})
+    assert (step.terminated[0], step.truncated[0]) == (terminated["agent_0"], truncated["agent_0"])
+    assert step.terminated[0] == (asked and away < 0.1 and elapsed == 3)
+
+
+@pytest.mark.parametrize(("task", "refused"), [("simple_spread_n3", SPREAD), ("simple_adversary_n2", MPE)])
+def test_every_argument_of_the_reference_is_taken_or_refused_with_its_reason(
+    task: str, refused: dict[str, str]
+) -> None:
+    module = simple_adversary_v3 if "adversary" in task else simple_spread_v3
+    parameters = dict(signature(module.raw_env.__init__).parameters)
+    del parameters["self"]
+    assert refused.keys() <= parameters.keys()
+    for name, parameter in parameters.items():
+        if name in refused:
+            with pytest.raises(ConfigError, match=rf"{name} is not supported by {task[:-3]}_v3, because"):
+                make_spec(task, EnvConfig(args={name: True}))
+        else:
+            make_spec(task, EnvConfig(args={name: parameter.default}))
+
+
+@pytest.mark.parametrize("count", [0, "few", True])
+def test_neighbours_that_are_no_count_are_refused(count: Any) -> None:
+    with pytest.raises(ConfigError, match="num_agent_neighbors"):
+        make_spec("simple_spread_n3", EnvConfig(args={"num_agent_neighbors": count}))

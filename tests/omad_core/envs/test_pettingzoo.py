@@ -113,18 +113,17 @@ def test_a_step_after_the_end_is_refused(build: Any) -> None:
         env.step(joint(0, 0, 0))
 
 
-def test_an_environment_that_cannot_save_begins_its_episode_anew(
-    build: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    env = build(RELAY)
-    env.reset([0], [8])
-    start = env.observe()[0]
-    env.step(joint(1, 1, 1))
-    saved = env.save(0)
-    with caplog.at_level("INFO", logger="omad_core"):
-        env.restore(0, saved)
-    np.testing.assert_array_equal(env.observe()[0], start)
-    assert "anew" in caplog.text
+def test_an_environment_that_cannot_save_says_so_and_goes_on(build: Any) -> None:
+    env, saving = build(RELAY), build("toy_worlds:saving_relay")
+    for each in (env, saving):
+        each.reset([0], [8])
+    before = env.observe()[0]
+    for ask in (lambda: env.save(0), lambda: env.restore(0, saving.save(0))):
+        with pytest.raises(
+            CheckpointError, match="relay cannot save its state; give it the methods save_state"
+        ):
+            ask()
+    np.testing.assert_array_equal(env.observe()[0], before)
 
 
 def test_a_saved_state_that_the_environment_refuses_is_a_checkpoint_error(build: Any) -> None:

@@ -219,7 +219,8 @@ def test_an_unknown_task_names_the_nearest() -> None:
     ("task", "args", "words"),
     [
         ("hopper", {"ctrl_cost_wait": 1.0}, "ctrl_cost_weight"),
-        ("hopper", {"exclude_current_positions_from_observation": False}, "unknown"),
+        ("hopper", {"exclude_current_positions_from_observation": 3}, "not true or false"),
+        ("hopper", {"xml_file": "my.xml"}, "not supported by Hopper-v5, because"),
         ("hopper", {"ctrl_cost_weight": "much"}, "not a number"),
         ("hopper", {"ctrl_cost_weight": float("nan")}, "not finite"),
         ("hopper", {"healthy_z_range": 0.7}, "range"),
