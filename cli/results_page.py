@@ -60,7 +60,9 @@ def _table(task: str, known: dict[str, list[Record]]) -> str:
     lines += [_row(name, records) for name, records in known.items() if records]
     random = summarise(assess_random(task, EnvConfig(), RANDOM_EPISODES).returns)
     interval = f"{words.score(random.low)} to {words.score(random.high)}"
-    lines.append(f"| random play, {RANDOM_EPISODES} episodes | | {words.score(random.mean)} | {interval} | | | |")
+    lines.append(
+        f"| random play, {RANDOM_EPISODES} episodes | | {words.score(random.mean)} | {interval} | | | |"
+    )
     return "\n".join(lines)
 
 
