@@ -34,7 +34,7 @@ def assess(policy: Policy, episodes: int, seed: int = 0, deterministic: bool = F
     The policy's chain is sampled, as in training, unless `deterministic`; what is sampled depends on how many episodes
     are played at once (all of them, at most 64), so a sampled return is repeated with the same number of episodes.
     """
-    noises = policy.noises
+    noises = policy.actor.noises
     width, agents = policy.spec.action_width, policy.spec.num_agents
 
     def act(obs: NDArray[np.float32], step: int) -> NDArray[np.float64]:

@@ -94,9 +94,7 @@ class Evaluation:
             position = subject.vector_step * horizon + self._t
             positions[subject.place] = position
             if not subject.config.evaluation.deterministic:
-                self._noise.at(
-                    position, subject.place, subject.config.seed, self._learner.noises_of(subject.config)
-                )
+                self._noise.at(position, subject.place, subject.config.seed, subject.config.actor.noises)
         return self._noise.gather(positions)
 
     def drop(self, place: int) -> None:

@@ -48,7 +48,7 @@ class Learner:
     def set_present(self, configs: list[TrainConfig]) -> None:
         """The members present: the chain is as long as their largest K, and padded only where they differ."""
         steps = [c.actor.denoising_steps for c in configs] or [1]
-        self.chain_noises = max([self.noises_of(c) for c in configs], default=1)
+        self.chain_noises = max([c.actor.noises for c in configs], default=1)
         head = self.scalars.head(self.weights.atoms)
         longest, ragged = max(steps), len(set(steps)) > 1 or len(configs) < self.capacity
         if (longest, ragged) == self._structure:
@@ -63,11 +63,6 @@ class Learner:
             features=time_features(longest, self.device),
             ragged=ragged,
         )
-
-    @staticmethod
-    def noises_of(config: TrainConfig) -> int:
-        """Normal draws for one action: x_0 and one a denoising step; a Gaussian takes one."""
-        return config.actor.noises
 
     def start(self, place: int, config: TrainConfig) -> None:
         """A new member in `place`."""

@@ -145,7 +145,7 @@ class Policy:
         index, width = self.spec.agents.index(agent), obs.shape[-1]
         flat = torch.zeros(1, 1, int(np.prod(obs.shape[:-1])), self.spec.obs_width)
         flat[0, 0, :, :width] = torch.from_numpy(obs.reshape(-1, width).astype(np.float32))
-        noise = source(index, (self.noises, 1, 1, flat.shape[2], self.spec.action_width))
+        noise = source(index, (self.actor.noises, 1, 1, flat.shape[2], self.spec.action_width))
         squashed = self._run(slice(index, index + 1), flat, noise)
         action = self._to_box(index, squashed[0, 0].numpy())
         return action.reshape(*obs.shape[:-1], self.spec.action_dims[index])
@@ -153,11 +153,6 @@ class Policy:
     def squashed(self, obs: Tensor, noise: Tensor) -> Tensor:
         """Actions [1, A, N, U] in [-1, 1] of all agents for obs [1, A, N, O] and noise [1 + K, 1, A, N, U]."""
         return self._run(slice(None), obs, noise)
-
-    @property
-    def noises(self) -> int:
-        """Normal draws of one action, `ActorConfig.noises`."""
-        return self.actor.noises
 
     @torch.no_grad()
     def _run(self, agents: slice, obs: Tensor, noise: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class Program:
         """Noise [1 + K, P, A, N, U], each member's at its own position."""
         noise = self.noise[stream]
         for place, (member, position) in wanted.items():
-            noise.at(position, place, member.config.seed, self.learner.noises_of(member.config))
+            noise.at(position, place, member.config.seed, member.config.actor.noises)
         return noise.gather(self._positions(wanted))
 
     def indices_of(self, wanted: dict[int, tuple[Member, int]]) -> torch.Tensor:

@@ -20,6 +20,8 @@ from omad_core.state import check_array
 from omad_core.streams import Stream, generator
 from omad_core.task import TaskSpec
 
+NETWORKS = ("temperature", "actor", "critic", "statistics")
+"""What must be finite; a moment may overflow, or a loss, while training goes on."""
 ATOM_TENSORS = ("last.weight", "last.bias")
 """Of the critic: their last axis is M, padded to the widest member's."""
 
@@ -79,10 +81,11 @@ class Weights:
 
     def finite(self) -> list[bool]:
         """Whether each member's weights are all finite; waits for the device."""
-        total = self.temperature["log_alpha"].double()
-        for params in (self.actor, self.critic, self.statistics):
-            for tensor in params.values():
-                total = total + tensor.detach().flatten(1).sum(1)
+        groups = self._groups()
+        tensors = [tensor.detach() for group in NETWORKS for tensor in groups[group].values()]
+        total = torch.zeros(tensors[0].shape[0], dtype=torch.float64, device=self._device)
+        for tensor in tensors:
+            total = total + tensor.reshape(len(tensor), -1).sum(1)
         return [bool(x) for x in torch.isfinite(total).tolist()]
 
     def remember(self) -> None:
@@ -130,7 +133,7 @@ class Weights:
                 if _has_atoms(group, name):
                     shape = (*shape[:-1], self._narrow(config))
                 check_array(arrays, f"{group}/{name}", shape)
-                if not np.isfinite(arrays[f"{group}/{name}"]).all():
+                if group in NETWORKS and not np.isfinite(arrays[f"{group}/{name}"]).all():
                     raise CheckpointError(
                         f"the checkpoint's {group}/{name} is not finite; use an earlier one"
                     )

@@ -142,6 +142,7 @@ class PettingZooEnv:
             own = self._envs[index].save_state()
             return {**self._kept(index), **{OWN + name: np.array(value) for name, value in own.items()}}
         except Exception as error:
+            self._spoiled.add(index)
             raise CheckpointError(f"{self.spec.name} could not save its state: {error!r}") from error
 
     def _refuse_unless_resumable(self) -> None:
@@ -165,10 +166,12 @@ class PettingZooEnv:
         kept = {name: value for name, value in state.items() if not name.startswith(OWN)}
         check_fit(kept, self._kept(index), self.spec.name)
         self.reset([index], [int(state["seed"])])
+        self._spoiled.add(index)
         try:
             self._envs[index].restore_state(own)
         except (KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{self.spec.name} refused its saved state: {error!r}") from error
+        self._spoiled.discard(index)
         self._obs[index], self._state[index] = state["obs"], state["state"]
         self._elapsed[index] = state["elapsed"]
 

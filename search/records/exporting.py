@@ -31,7 +31,7 @@ class Deterministic(nn.Module):
         spec = self._policy.spec
         parts = torch.split(obs, list(spec.obs_dims), dim=1)
         seen = torch.stack([nn.functional.pad(p, (0, spec.obs_width - p.shape[1])) for p in parts])[None]
-        noise = seen.new_zeros(self._policy.noises, 1, spec.num_agents, obs.shape[0], spec.action_width)
+        noise = seen.new_zeros(self._policy.actor.noises, 1, spec.num_agents, obs.shape[0], spec.action_width)
         squashed = self._policy.squashed(seen, noise)[0]
         scaled = [
             low + (squashed[agent, :, :width] + 1.0) * 0.5 * (high - low)

@@ -87,7 +87,7 @@ def _act(
     policy: Policy, obs: NDArray[np.float64], seed: int, step: int, deterministic: bool
 ) -> NDArray[np.float64]:
     """Actions [1, A, U] for observations [1, A, O]."""
-    shape = (policy.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
+    shape = (policy.actor.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
     gen = generator(torch.device("cpu"), seed, Stream.FINAL, 1, step)
     noise = torch.zeros(shape) if deterministic else torch.randn(shape, generator=gen)
     seen = torch.from_numpy(obs.astype(np.float32)).transpose(0, 1)[None]

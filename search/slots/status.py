@@ -20,8 +20,6 @@ from search.slots.view import StudyView, TrialState, TrialView
 from search.spec.spec import StudySpec
 from search.storage.store import Store
 
-FIRST = 16
-"""Trials that are read whole beside the newest."""
 RUNNING_FOR = 0.0
 """Seconds that a lease must still have for its trial to be shown as running."""
 
@@ -45,7 +43,7 @@ def read(
 ) -> StudyView:
     """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time.
 
-    `recent`: how many of the newest trials have parameters and curves, beside the first, the best and those in work;
+    `recent`: how many of the newest trials have parameters and curves, beside the defaults, the best and those in work;
     all have without it, which takes longer where there are thousands.
     """
     spec = StudySpec.from_json(handle.spec)
@@ -80,7 +78,7 @@ def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:
     complete = [(s.value, -s.number, s) for s in slots if s.outcome == "complete" and s.value is not None]
     best = [max(complete)[2]] if complete else []
     begun = [s for s in slots if s.trial_id is not None]
-    shown = [*begun[:FIRST], *begun[max(0, len(begun) - recent) :], *(s for s in begun if s.outcome is None)]
+    shown = [*begun[max(0, len(begun) - recent) :], *(s for s in begun if s.outcome is None)]
     return {s.trial_id for s in (*shown, *best) if s.trial_id is not None}
 
 

@@ -30,7 +30,7 @@ def test_a_saved_policy_acts_as_in_training(trained, tmp_path):
     policy = Policy.load(tmp_path)
     spec = policy.spec
     obs = torch.randn(1, spec.num_agents, 6, spec.obs_width)
-    noise = torch.randn(policy.noises, 1, spec.num_agents, 6, spec.action_width)
+    noise = torch.randn(policy.actor.noises, 1, spec.num_agents, 6, spec.action_width)
     torch.testing.assert_close(policy.squashed(obs, noise), population._program.learner.act(obs, noise))
 
 
@@ -165,7 +165,7 @@ def test_a_saved_policy_of_agents_of_different_widths_acts_as_in_training(
         padded = torch.zeros(1, spec.num_agents, 4, spec.obs_width)
         for index, seen in enumerate(obs.values()):
             padded[0, index, :, : seen.shape[1]] = torch.from_numpy(seen)
-        noise = torch.zeros(policy.noises, 1, spec.num_agents, 4, spec.action_width)
+        noise = torch.zeros(policy.actor.noises, 1, spec.num_agents, 4, spec.action_width)
         expected = 3.0 * (population._program.learner.act(padded, noise)[0].numpy() + 1.0) - 2.0
         sampled = population.policy(member).act(obs, seed=1)
     finally:

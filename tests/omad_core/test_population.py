@@ -226,7 +226,9 @@ def test_a_state_that_is_not_finite_is_refused(small):
     state.arrays["critic/last.bias"][0] = np.nan
     with pytest.raises(CheckpointError, match=r"critic/last\.bias is not finite"):
         population.admit(config, state)
-    population.admit(config)
+    state.arrays["critic/last.bias"][0] = 0.0
+    state.arrays["critic.second/last.bias"][0] = np.inf
+    population.admit(config, state)
     population.close()
 
 
@@ -411,7 +413,7 @@ def played(env, policy, seeds):
     total, over = 0.0, False
     while not over:
         obs = torch.from_numpy(env.observe()[0].astype(np.float32)).transpose(0, 1)[None]
-        noise = torch.zeros(policy.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
+        noise = torch.zeros(policy.actor.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
         step = env.step(policy.squashed(obs, noise)[0].transpose(0, 1).numpy().astype(np.float64))
         total, over = total + float(step.reward[0]), bool(step.truncated[0])
     return total
@@ -532,19 +534,28 @@ def test_two_members_whose_environments_raise_at_once_are_both_told(small, monke
     population.close()
 
 
-def test_a_member_whose_environment_cannot_save_itself_has_no_snapshot(small, monkeypatch):
+def dies(env, *_):
+    """Stands for a method of an environment, which does nothing ever after."""
+
+    def gone(*_, **__):
+        raise BrokenPipeError("the simulator is gone")
+
+    env.reset = gone
+    raise RuntimeError("out of memory")
+
+
+def test_a_member_whose_environment_cannot_save_itself_has_no_snapshot(small, run_to_end, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
     config = small(task="toy_worlds:saving_relay")
     population = Population(config, slice_seconds=0)
     member = population.admit(config)
     advance_to(population, member, 20)
-
-    def broken(*_):
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr("toy_worlds.SavingRelay.save_state", broken)
+    monkeypatch.setattr("toy_worlds.SavingRelay.save_state", dies)
     with pytest.raises(CheckpointError, match=r"could not save its state.*out of memory"):
         population.snapshot(member)
+    population.evict(member)
+    again = population.admit(config)
+    assert [at for at, _ in course(run_to_end(population, {again}), again)] == [40, 60], "it was built anew"
     population.close()
 
 
@@ -558,12 +569,8 @@ def test_a_member_whose_environment_cannot_take_its_state_back_leaves_its_place_
     advance_to(population, member, 20)
     state = population.snapshot(member)
     population.evict(member)
-
-    def broken(*_):
-        raise RuntimeError("out of memory")
-
     with monkeypatch.context() as patch:
-        patch.setattr("toy_worlds.SavingRelay.restore_state", broken)
+        patch.setattr("toy_worlds.SavingRelay.restore_state", dies)
         with pytest.raises(RuntimeError, match="out of memory"):
             population.admit(config, state)
     member = population.admit(config, state)
