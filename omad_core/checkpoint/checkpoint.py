@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from omad_core.config import TrainConfig
+from omad_core.checkpoint.files import pack, read_bytes, read_json, to_json, unpack, write_bytes
+from omad_core.checkpoint.replay_segments import MARKS, SEGMENT, read_replay, write_replay
+from omad_core.checkpoint.state import MemberState
 from omad_core.errors import CheckpointError
-from omad_core.folder import pack, read_bytes, read_json, to_json, unpack, write_bytes
-from omad_core.segments import MARKS, SEGMENT, read_replay, write_replay
-from omad_core.settings import from_dict, to_dict
-from omad_core.state import MemberState
+from omad_core.settings import to_dict
+from omad_core.stored import resolved, train_config
 
 FORMAT = 1
 KIND = "omad-checkpoint"
@@ -50,7 +50,8 @@ def write(
 ) -> Written:
     """Write members (the seeds of a trial) and `extra` files as one checkpoint.
 
-    States may leave out the replay rows that `previous` (below the same root) stored.
+    States may leave out the replay rows that `previous` (below the same root) stored. Raises CheckpointError
+    where a file cannot be written, or replay rows are in neither.
     """
     step = min(state.counters["vector_steps"] * state.config.num_envs for state in states)
     folder = f"step-{step:09d}"
@@ -77,8 +78,9 @@ def write(
 
 
 def _describe(state: MemberState, path: str, segments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A member's entry in the manifest."""
     return {
-        "config": to_dict(state.config),
+        "config": to_dict(resolved(state.config)),
         "counters": dict(state.counters),
         "records": dict(state.records),
         "arrays": path,
@@ -87,6 +89,7 @@ def _describe(state: MemberState, path: str, segments: Sequence[Mapping[str, Any
 
 
 def _written(name: str, document: Mapping[str, Any], manifest_digest: str) -> Written:
+    """A checkpoint by its manifest. Raises KeyError, TypeError where that lacks something."""
     members = document["members"]
     return Written(
         name=name,
@@ -107,6 +110,7 @@ def open_manifest(root: Path, name: str, expected: str) -> Written:
 
 
 def _manifest(root: Path, name: str, expected: str) -> dict[str, Any]:
+    """A manifest with this digest, all of whose files lie below the root. Raises CheckpointError."""
     path = _inside(root, name)
     document = read_json(read_bytes(path, expected), str(path), KIND, FORMAT)
     try:
@@ -123,7 +127,7 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 
 
 def _inside(root: Path, name: str) -> Path:
-    """A path of a manifest, refused where it leads out of the root."""
+    """The file that a manifest names. Raises CheckpointError where it lies outside the root."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts:
         raise CheckpointError(f"a checkpoint names the file {name!r}, outside its folder")
@@ -144,7 +148,7 @@ def read(root: Path, name: str, expected: str) -> tuple[list[MemberState], dict[
 
 def _member(member: Mapping[str, Any], contents: Mapping[str, bytes]) -> MemberState:
     return MemberState(
-        config=from_dict(TrainConfig, member["config"]),
+        config=train_config(member["config"]),
         counters=member["counters"],
         arrays=unpack(contents[member["arrays"]], member["arrays"]),
         records=member["records"],

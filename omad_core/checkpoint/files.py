@@ -19,7 +19,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 def write_bytes(path: Path, content: bytes) -> str:
-    """Write a file under a temporary name, fsync it, rename it; returns its SHA-256."""
+    """Write a file under a temporary name, fsync it and rename it; returns its SHA-256. Raises CheckpointError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

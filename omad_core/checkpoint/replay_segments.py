@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omad_core.checkpoint.files import digest, pack, unpack, write_bytes
+from omad_core.checkpoint.state import Arrays, ReplayRows
 from omad_core.errors import CheckpointError
-from omad_core.folder import digest, pack, unpack, write_bytes
-from omad_core.state import Arrays, ReplayRows
 
 MARKS = ("oldest", "stop", "oldest_final", "finals_stop")
 """Of a member's rows, in a manifest."""
@@ -25,7 +25,11 @@ def write_replay(
     known: Mapping[str, str],
     files: dict[str, str],
 ) -> list[Mapping[str, Any]]:
-    """Store new rows; returns the stretches that cover the window, and adds their digests to `files`."""
+    """Store a member's new rows; returns the stretches that cover its window, and adds their digests to `files`.
+
+    number: the member's in its trial; before: the stretches of its previous checkpoint; known: digests of its files.
+    Raises CheckpointError where rows between both are missing.
+    """
     kept = [s for s in before if s["stop"] > rows.oldest or s["finals_stop"] > rows.oldest_final]
     covered = max([s["stop"] for s in before], default=rows.oldest)
     if rows.start > max(covered, rows.oldest):

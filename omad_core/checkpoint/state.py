@@ -1,4 +1,4 @@
-"""MemberState: everything one member is, so that it can stop here and go on elsewhere."""
+"""MemberState: the complete state of one member, to stop here and resume elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ class ReplayRows:
     frames: Arrays
     """[stop - start, E, ...] per name."""
     oldest_final: int
+    """First final observation still in the window; the two below as `start` and `stop`."""
     finals_start: int
     finals_stop: int
     finals: Arrays

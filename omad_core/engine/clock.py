@@ -1,11 +1,11 @@
-"""Clock: where the time of a population goes, and how fast each member moves."""
+"""Clock: the time of a population by activity, and the speed of each member."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARES = ("environment", "acting", "learning", "evaluating", "saving")
-"""`saving`: taking snapshots, and what their owner says belongs to it (`Population.saving`)."""
+"""`saving`: taking snapshots, and the blocks of `Population.saving`."""
 
 
 class Clock:
@@ -31,7 +31,7 @@ class Clock:
             self._running.remove(activity)
 
     def rates(self, member: int, env_steps: int, updates: int) -> dict[str, float]:
-        """`time/...` metrics of a member since it asked last; nothing the first time."""
+        """`time/...` metrics of a member since the last call; nothing the first time."""
         now = time.perf_counter()
         last = self._last.get(member)
         self._last[member] = (now, env_steps, updates, dict(self._seconds))
@@ -47,5 +47,5 @@ class Clock:
         }
 
     def forget(self, member: int) -> None:
-        """A member that is gone asks no more."""
+        """Forget a member that was evicted."""
         self._last.pop(member, None)

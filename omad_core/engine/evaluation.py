@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from omad_core.algorithm.learner import Learner
 from omad_core.config import TrainConfig
+from omad_core.engine.transfer import fetch, send
 from omad_core.envs.base import FloatArray, Step, StepRaised, VectorEnv
-from omad_core.learner import Learner
-from omad_core.noise import NoiseBlocks
-from omad_core.streams import Stream, env_seeds
-from omad_core.transfer import fetch, send
+from omad_core.rng.blocks import DrawBlocks
+from omad_core.rng.streams import Stream, env_seeds
 
 NOISE_BLOCK = 64
 
@@ -20,7 +20,7 @@ NOISE_BLOCK = 64
 class Subject:
     """A member under evaluation."""
 
-    place: int
+    lane: int
     config: TrainConfig
     vector_step: int
 
@@ -29,7 +29,7 @@ class Evaluation:
     """Episodes of several members at once; the weights stay as they are until it is done."""
 
     def __init__(
-        self, env: VectorEnv, learner: Learner, noise: NoiseBlocks, subjects: Sequence[Subject]
+        self, env: VectorEnv, learner: Learner, noise: DrawBlocks, subjects: Sequence[Subject]
     ) -> None:
         self._env, self._learner, self._noise, self._subjects = env, learner, noise, subjects
         self._episodes = learner.config.evaluation.episodes
@@ -37,21 +37,21 @@ class Evaluation:
         self._returns, self._lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
         self._t = 0
         self.errors: dict[int, Exception] = {}
-        """By place: what environments of a user's own raised. These subjects have no result."""
+        """By lane: what a user's environments raised. These subjects have no result."""
         for subject in subjects:
             self._begin(subject)
 
     def _begin(self, subject: Subject) -> None:
-        index = list(self._range(subject.place))
+        index = list(self._range(subject.lane))
         try:
             self._env.reset(index, [s for e in range(self._episodes) for s in self._seed(subject, e)])
-        except Exception as error:  # noqa: BLE001 - the border to a user's code: the others go on
-            self.errors[subject.place] = error
+        except Exception as error:  # noqa: BLE001 - the border to a user's code: the others continue
+            self.errors[subject.lane] = error
         else:
             self._alive[index] = True
 
-    def _range(self, place: int) -> range:
-        return range(place * self._episodes, (place + 1) * self._episodes)
+    def _range(self, lane: int) -> range:
+        return range(lane * self._episodes, (lane + 1) * self._episodes)
 
     @staticmethod
     def _seed(subject: Subject, episode: int) -> list[int]:
@@ -76,8 +76,8 @@ class Evaluation:
         self._returns[index] += answer.reward
         self._lengths[index] += 1
         self._alive[index[answer.terminated | answer.truncated]] = False
-        for place in self.errors:
-            self._alive[list(self._range(place))] = False
+        for lane in self.errors:
+            self._alive[list(self._range(lane))] = False
         self._t += 1
 
     def _ask(self, actions: FloatArray, index: Sequence[int]) -> Step:
@@ -92,17 +92,19 @@ class Evaluation:
         positions = [self._t] * self._learner.capacity
         for subject in self._subjects:
             position = subject.vector_step * horizon + self._t
-            positions[subject.place] = position
+            positions[subject.lane] = position
             if not subject.config.evaluation.deterministic:
-                self._noise.at(position, subject.place, subject.config.seed, subject.config.actor.noises)
+                self._noise.at(
+                    position, subject.lane, subject.config.seed, self._learner.noises(subject.config)
+                )
         return self._noise.gather(positions)
 
-    def drop(self, place: int) -> None:
-        """Stop the episodes of a subject that nobody waits for any more."""
-        self._alive[list(self._range(place))] = False
-        self._subjects = [subject for subject in self._subjects if subject.place != place]
+    def drop(self, lane: int) -> None:
+        """Stop the episodes of a subject whose result is no longer needed."""
+        self._alive[list(self._range(lane))] = False
+        self._subjects = [subject for subject in self._subjects if subject.lane != lane]
 
     def result(self, subject: Subject) -> tuple[tuple[float, ...], tuple[int, ...]]:
         """Returns and lengths of a subject's episodes."""
-        index = list(self._range(subject.place))
+        index = list(self._range(subject.lane))
         return tuple(self._returns[index].tolist()), tuple(int(n) for n in self._lengths[index])

@@ -1,21 +1,20 @@
-"""Evaluator: who is due, the evaluation that is running, and what follows from its returns."""
+"""Evaluator: which members are due, the running evaluation, and what follows from its returns."""
 
 import time
 from collections.abc import Sequence
 
-from omad_core.evaluation import Evaluation, Subject
+from omad_core.engine.clock import Clock
+from omad_core.engine.evaluation import Evaluation, Subject
+from omad_core.engine.member import Member, Phase
+from omad_core.engine.member_batch import MemberBatch
 from omad_core.events import Evaluated, Event, Finished
-from omad_core.member import Member, Phase
-from omad_core.program import Program
-from omad_core.streams import Stream
-from omad_core.timing import Clock
 
 
 class Evaluator:
-    """At most one evaluation at a time; nobody trains meanwhile."""
+    """At most one evaluation at a time; no member trains meanwhile."""
 
-    def __init__(self, program: Program, clock: Clock) -> None:
-        self._program, self._clock = program, clock
+    def __init__(self, member_batch: MemberBatch, clock: Clock) -> None:
+        self._member_batch, self._clock = member_batch, clock
         self._running: Evaluation | None = None
         self._members: list[Member] = []
 
@@ -25,22 +24,22 @@ class Evaluator:
         return self._running is not None
 
     def begin(self, training: Sequence[Member]) -> list[Event]:
-        """Start evaluating whoever is due; weights that are not finite are no policy to evaluate."""
+        """Start evaluating the members that are due; those whose weights are not finite have diverged."""
         due = [m for m in training if m.due_for_evaluation()]
         if not due:
             return []
-        program, finite = self._program, self._program.learner.weights.finite()
+        member_batch, finite = self._member_batch, self._member_batch.learner.weights.finite()
         lost: list[Event] = [
-            program.lose(m, "its weights are not finite") for m in due if not finite[m.place]
+            member_batch.mark_diverged(m, "its weights are not finite") for m in due if not finite[m.lane]
         ]
-        due = [m for m in due if finite[m.place]]
+        due = [m for m in due if finite[m.lane]]
         for member in due:
             member.phase = Phase.EVALUATING
         if due:
-            noise, subjects = program.noise[Stream.EVALUATE], [_subject(m) for m in due]
-            self._running = Evaluation(program.evaluation_env, program.learner, noise, subjects)
+            noise, subjects = member_batch.evaluation_noise, [_subject(m) for m in due]
+            self._running = Evaluation(member_batch.evaluation_env, member_batch.learner, noise, subjects)
             self._members = due
-        return lost + self._give_up()
+        return lost + self._drop_broken()
 
     def advance(self, deadline: float) -> list[Event]:
         """Some steps of the running evaluation; its results when it is done."""
@@ -52,32 +51,32 @@ class Evaluator:
             while going:
                 running.step()
                 going = not running.done and time.monotonic() < deadline
-        broken = self._give_up()
+        broken = self._drop_broken()
         if not running.done:
             return broken
         self._running = None
         return broken + [event for member in self._members for event in _conclude(running, member)]
 
-    def _give_up(self) -> list[Event]:
-        """Of members whose environments raised, that they cannot go on; the others are evaluated."""
+    def _drop_broken(self) -> list[Event]:
+        """Drop the members whose environments raised; the others are evaluated."""
         errors = self._running.errors if self._running is not None else {}
-        broken = [m for m in self._members if m.place in errors]
+        broken = [m for m in self._members if m.lane in errors]
         for member in broken:
             self.drop(member)
-        return [self._program.give_up(m, errors[m.place]) for m in broken]
+        return [self._member_batch.mark_broken(m, errors[m.lane]) for m in broken]
 
     def drop(self, member: Member) -> None:
-        """Stop the episodes of a member that nobody waits for any more."""
+        """Stop the episodes of a member that is evicted or broken."""
         if self._running is None or member not in self._members:
             return
-        self._running.drop(member.place)
+        self._running.drop(member.lane)
         self._members = [m for m in self._members if m is not member]
         if not self._members:
             self._running = None
 
 
 def _subject(member: Member) -> Subject:
-    return Subject(member.place, member.config, member.vector_steps)
+    return Subject(member.lane, member.config, member.vector_steps)
 
 
 def _conclude(evaluation: Evaluation, member: Member) -> list[Event]:

@@ -1,10 +1,10 @@
-"""Where updates and actions are computed: as they come on a CPU, recorded once and replayed on a CUDA device.
+"""Engines: updates and actions computed eagerly on a CPU, recorded once and replayed on a CUDA device.
 
-An update is hundreds of small operations, and telling a GPU each of them takes longer than doing it. A CUDA graph
-tells it all of them at once; it repeats the very same operations on the very same addresses. Hence the rules:
-what differs from one update to the next (batch indices, noise, who learns) is drawn outside and copied into
-buffers that stay; everything else that an update reads or writes stays where it is (`Learner.version` says when it
-does not); nothing inside asks for a value; looking for divergence and keeping copies happen outside.
+An update is hundreds of small operations, and launching one on a GPU takes longer than computing it. A CUDA graph
+launches all of them at once; it repeats the very same operations on the very same addresses. Hence the rules:
+what differs from one update to the next (batch indices, random numbers, which members learn) is drawn outside and
+copied into buffers that stay; everything else that an update reads or writes stays where it is (`Learner.version`
+says when it does not); nothing inside asks for a value; looking for divergence and keeping copies happen outside.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omad_core.learner import Learner
-from omad_core.replay import Transitions
-from omad_core.transfer import fetch, send
+from omad_core.algorithm.batch import Transitions
+from omad_core.algorithm.learner import Learner
+from omad_core.algorithm.objectives.objective import Draws
+from omad_core.engine.transfer import fetch, send
+from omad_core.rng.blocks import dtype_of
 
 Work = Callable[[], None]
 Record = Callable[[Sequence[Work], torch.device], list[Work]]
@@ -40,7 +42,7 @@ class Engine(Protocol):
     """Computes actions and updates of all members."""
 
     overlaps: bool
-    """Whether the caller is answered before the work is done, and so should find itself something to do."""
+    """Whether calls return before the work is done, so that the caller can do something else meanwhile."""
 
     @property
     def stale(self) -> bool:
@@ -48,19 +50,20 @@ class Engine(Protocol):
         ...
 
     def act(self, obs: NDArray[np.float32], noise: Tensor) -> Callable[[], NDArray[np.float32]]:
-        """Begin actions [P, N, A, U] for obs [P, N, A, O] and noise [1 + K, P, A, N, U]; the answer waits."""
+        """Begin actions [P, N, A, U] for obs [P, N, A, O] and noise [noises, P, A, N, U]; the answer waits."""
         ...
 
-    def update(self, indices: Tensor, target: Tensor, actor: Tensor | None, learning: Tensor | None) -> None:
-        """One update of the critics, and with noise for the `actor` one of policies and temperatures.
+    def update(self, indices: Tensor, draws: Draws, actors: bool, learning: Tensor | None) -> None:
+        """One update of the critics, and with `actors` one of the policies and the objective's own state.
 
-        indices: [P, B]; noise: [1 + K, P, A, B, U]; learning: [P], None for all.
+        indices: [P, B]; draws: what the objective declared, of its updates of actors only with `actors`; learning:
+        [P], None for all.
         """
         ...
 
 
-class Eager:
-    """Does everything at once, operation by operation."""
+class EagerEngine:
+    """Computes operation by operation."""
 
     overlaps = False
     stale = False
@@ -70,42 +73,43 @@ class Eager:
 
     def act(self, obs: NDArray[np.float32], noise: Tensor) -> Callable[[], NDArray[np.float32]]:
         seen = send(obs, self._learner.device).transpose(1, 2)
-        return fetch(self._learner.act(seen, noise).transpose(1, 2))
+        return fetch(self._learner.explore(seen, noise).transpose(1, 2))
 
-    def update(self, indices: Tensor, target: Tensor, actor: Tensor | None, learning: Tensor | None) -> None:
+    def update(self, indices: Tensor, draws: Draws, actors: bool, learning: Tensor | None) -> None:
         batch = self._memory.sample(indices, self._learner.scalars["gamma"])
-        self._learner.update_critic(batch, target, learning, actor is not None)
-        if actor is not None:
-            self._learner.update_actor(batch, actor, learning)
+        self._learner.update_critic(batch, draws, learning, actors)
+        if actors:
+            self._learner.update_actor(batch, draws, learning)
 
 
 class Buffers:
-    """What differs from one call to the next, at addresses that stay. Nobody learns until somebody is told to."""
+    """What differs from one call to the next, at addresses that stay. At first no member learns."""
 
     def __init__(self, learner: Learner) -> None:
         spec, config, device, members = learner.spec, learner.config, learner.device, learner.capacity
         envs, batch = config.num_envs, config.batch_size
 
-        def noise(count: int) -> Tensor:
-            return torch.zeros(
-                learner.chain_noises, members, spec.num_agents, count, spec.action_width, device=device
-            )
-
         self.indices = torch.zeros(members, batch, dtype=torch.int64, device=device)
-        self.target, self.actor, self.acting = noise(batch), noise(batch), noise(envs)
+        self.draws: dict[str, Tensor] = {}
+        for name, draw in learner.objective.draws.items():
+            rows = (learner.rows[name],) if draw.rows else ()
+            size = (*rows, members, *draw.shape(spec, config))
+            self.draws[name] = torch.zeros(size, dtype=dtype_of(draw.kind), device=device)
+        noise = (learner.most_noises, members, spec.num_agents, envs, spec.action_width)
+        self.acting = torch.zeros(noise, device=device)
         self.learning = torch.zeros(members, dtype=torch.bool, device=device)
         self.obs = torch.zeros(members, spec.num_agents, envs, spec.obs_width, device=device)
         self.actions = torch.zeros(members, envs, spec.num_agents, spec.action_width, device=device)
 
 
-class Recorded:
+class CudaGraphEngine:
     """Records an update of the critics, one of critics and actors, and acting; then only replays them."""
 
     overlaps = True
 
     def __init__(self, learner: Learner, memory: Memory, record: Record) -> None:
         self._learner, self._record = learner, record
-        self._eager = Eager(learner, memory)
+        self._eager = EagerEngine(learner, memory)
         self._version = -1
         self._replays: list[Work] = []
 
@@ -121,25 +125,25 @@ class Recorded:
         acting()
         return fetch(self._buffers.actions)
 
-    def update(self, indices: Tensor, target: Tensor, actor: Tensor | None, learning: Tensor | None) -> None:
+    def update(self, indices: Tensor, draws: Draws, actors: bool, learning: Tensor | None) -> None:
         self._record_if_stale()
         buffers, (critics, both, _) = self._buffers, self._replays
         buffers.indices.copy_(indices)
-        buffers.target.copy_(target)
+        for name, drawn in draws.items():
+            buffers.draws[name].copy_(drawn)
         if learning is None:
             buffers.learning.fill_(True)
         else:
             buffers.learning.copy_(learning)
-        if actor is None:
-            critics()
-        else:
-            buffers.actor.copy_(actor)
+        if actors:
             both()
+        else:
+            critics()
 
     def _record_if_stale(self) -> None:
         if not self.stale:
             return
-        # The old graphs' memory first. In the new buffers nobody learns: runs before recording leave no trace.
+        # The old graphs' memory first. In the new buffers no member learns: runs before recording leave no trace.
         self._replays = []
         self._buffers = Buffers(self._learner)
         self._replays = self._record([self._critics, self._both, self._acting], self._learner.device)
@@ -147,14 +151,14 @@ class Recorded:
 
     def _critics(self) -> None:
         buffers = self._buffers
-        self._eager.update(buffers.indices, buffers.target, None, buffers.learning)
+        self._eager.update(buffers.indices, buffers.draws, False, buffers.learning)
 
     def _both(self) -> None:
         buffers = self._buffers
-        self._eager.update(buffers.indices, buffers.target, buffers.actor, buffers.learning)
+        self._eager.update(buffers.indices, buffers.draws, True, buffers.learning)
 
     def _acting(self) -> None:
-        actions = self._learner.act(self._buffers.obs, self._buffers.acting)
+        actions = self._learner.explore(self._buffers.obs, self._buffers.acting)
         self._buffers.actions.copy_(actions.transpose(1, 2))
 
 
@@ -165,7 +169,7 @@ def record_cuda(works: Sequence[Work], device: torch.device) -> list[Work]:
     """
     with torch.cuda.device(device):
         # A stream of our own: torch's for recording belongs to whichever device recorded first.
-        pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
         return [_record_one(work, pool, aside) for work in works]
 
 
@@ -177,12 +181,16 @@ def _record_one(work: Work, pool: Any, aside: torch.cuda.Stream) -> Work:
             work()
     main.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    # Other threads (environments, uploads) may do as they like meanwhile.
+    # Other threads (environments, uploads) may use the device meanwhile.
     with torch.cuda.graph(graph, pool=pool, stream=aside, capture_error_mode="thread_local"):
         work()
     return graph.replay
 
 
 def engine_for(learner: Learner, memory: Memory) -> Engine:
-    """The one place that decides how a device computes."""
-    return Recorded(learner, memory, record_cuda) if learner.device.type == "cuda" else Eager(learner, memory)
+    """The engine of a device: eager on a CPU, recorded graphs on a CUDA device."""
+    return (
+        CudaGraphEngine(learner, memory, record_cuda)
+        if learner.device.type == "cuda"
+        else EagerEngine(learner, memory)
+    )

@@ -1,13 +1,14 @@
-"""Member: one seed of one trial in a population, and where in its course it is."""
+"""Member: one seed of one trial in a population, and how far its training is."""
 
 from dataclasses import dataclass, field
 from enum import Enum
+from math import floor
 from typing import Any
 
-from omad_core.config import TrainConfig
+from omad_core.checkpoint.state import MemberState
+from omad_core.config import TrainConfig, update_rate
 from omad_core.errors import CheckpointError
 from omad_core.events import MemberId
-from omad_core.state import MemberState
 
 
 class Phase(Enum):
@@ -25,7 +26,7 @@ class Member:
     """Counters of one member; all randomness follows from them and the seed."""
 
     id: MemberId
-    place: int
+    lane: int
     config: TrainConfig
     vector_steps: int = 0
     evaluated_at: int = -1
@@ -41,14 +42,14 @@ class Member:
 
     @property
     def ticks(self) -> int:
-        """Updates that this course had room for, those skipped in its random steps included."""
-        return self.env_steps * self.config.updates_per_step
+        """Updates before the next vector step v, floor(v E u), those skipped in the random steps included."""
+        return floor(self.vector_steps * update_rate(self.config))
 
     @property
     def updates(self) -> int:
         """Critic updates so far."""
-        first = self._vector_steps_before_learning
-        return max(0, self.vector_steps - first) * self.config.num_envs * self.config.updates_per_step
+        skipped = floor(self._vector_steps_before_learning * update_rate(self.config))
+        return max(0, self.ticks - skipped)
 
     @property
     def exploring(self) -> bool:
@@ -80,11 +81,11 @@ class Member:
         return self.complete or self.crossed(self.config.evaluation.every_steps)
 
     def counters(self) -> dict[str, int]:
-        """What the course's randomness follows from."""
+        """What all random numbers of the training follow from."""
         return {"vector_steps": self.vector_steps, "evaluated_at": self.evaluated_at}
 
     def records(self) -> dict[str, Any]:
-        """What else is known of the course, ready for JSON; a running evaluation is not part of it."""
+        """Evaluations, warnings given and phase, ready for JSON; a running evaluation is not part of it."""
         phase = Phase.TRAINING if self.phase is Phase.EVALUATING else self.phase
         return {
             "evaluations": [[at, list(returns)] for at, returns in self.evaluations],
@@ -92,8 +93,8 @@ class Member:
             "phase": phase.value,
         }
 
-    def take_up(self, state: MemberState) -> None:
-        """Go on where `counters` and `records` were taken. Raises CheckpointError."""
+    def resume(self, state: MemberState) -> None:
+        """Resume where `counters` and `records` were taken. Raises CheckpointError."""
         try:
             self.vector_steps = state.counters["vector_steps"]
             self.evaluated_at = state.counters["evaluated_at"]
@@ -101,4 +102,6 @@ class Member:
             self.warned = set(state.records["warned"])
             self.phase = Phase(state.records["phase"])
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint's course cannot be read: {error!r}") from error
+            raise CheckpointError(
+                f"the checkpoint's counters and records cannot be read: {error!r}"
+            ) from error

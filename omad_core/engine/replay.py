@@ -7,7 +7,6 @@ shorten the window.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,31 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omad_core.state import ReplayRows, check_array
+from omad_core.algorithm.batch import Transitions
+from omad_core.checkpoint.state import ReplayRows, check_array
+from omad_core.engine.transfer import send
 from omad_core.task import TaskSpec
-from omad_core.transfer import send
 
 FINALS_SHARE = 8
-
-
-@dataclass(frozen=True)
-class Transitions:
-    """A batch drawn for every member."""
-
-    obs: Tensor
-    """[P, A, B, O]"""
-    state: Tensor
-    """[P, B, S]"""
-    action: Tensor
-    """[P, A, B, U] in [-1, 1]"""
-    reward: Tensor
-    """[P, B] sum_{i<m} gamma^i r_{t+i}"""
-    discount: Tensor
-    """[P, B] gamma^m, 0 where the episode terminated"""
-    next_obs: Tensor
-    """[P, A, B, O]"""
-    next_state: Tensor
-    """[P, B, S]"""
 
 
 class Replay:
@@ -62,24 +42,24 @@ class Replay:
         self._final_frame: NDArray[np.int64] = np.zeros((capacity, self.finals_length), np.int64)
         self._start, self._stop, self._finals_stop = [0] * capacity, [0] * capacity, [0] * capacity
         self._window = torch.zeros(2, capacity, dtype=torch.int64, device=device)
-        self._places = torch.arange(capacity, device=device)[:, None]
+        self._lanes = torch.arange(capacity, device=device)[:, None]
         self._refresh_window()
 
-    def clear(self, place: int) -> None:
+    def clear(self, lane: int) -> None:
         """Forget one member's rows."""
-        self._start[place] = self._stop[place] = self._finals_stop[place] = 0
+        self._start[lane] = self._stop[lane] = self._finals_stop[lane] = 0
 
-    def show(self, places: Sequence[int], seen: NDArray[np.float32]) -> None:
+    def show(self, lanes: Sequence[int], seen: NDArray[np.float32]) -> None:
         """What these members' environments show now, [n, E, A * O + S]: before their next step."""
-        at = [self._stop[place] % self.length for place in places]
-        self._seen[self._index(places), self._index(at)] = self._tensor(seen)
-        for place in places:
-            self._start[place] = max(self._start[place], self._stop[place] - self.length + 1)
+        at = [self._stop[lane] % self.length for lane in lanes]
+        self._seen[self._index(lanes), self._index(at)] = self._tensor(seen)
+        for lane in lanes:
+            self._start[lane] = max(self._start[lane], self._stop[lane] - self.length + 1)
         self._refresh_window()
 
     def put(
         self,
-        places: Sequence[int],
+        lanes: Sequence[int],
         action: NDArray[np.float32],
         reward: NDArray[np.float64],
         terminated: NDArray[np.bool_],
@@ -93,33 +73,33 @@ class Replay:
         """
         slots = np.full(reward.shape, -1, np.int64)
         for member, env in np.argwhere(ended):
-            slots[member, env] = self._put_final(places[member], final[member, env])
-        row = (self._index(places), self._index([self._stop[place] % self.length for place in places]))
+            slots[member, env] = self._put_final(lanes[member], final[member, env])
+        row = (self._index(lanes), self._index([self._stop[lane] % self.length for lane in lanes]))
         self._action[row] = self._tensor(action)
         self._reward[row] = self._tensor(reward.astype(np.float32))
         self._terminated[row] = self._tensor(terminated.astype(np.float32))
         self._final[row] = self._tensor(slots)
-        for place in places:
-            self._stop[place] += 1
+        for lane in lanes:
+            self._stop[lane] += 1
 
-    def truncate(self, place: int, seen: NDArray[np.float32]) -> None:
+    def truncate(self, lane: int, seen: NDArray[np.float32]) -> None:
         """End a member's running episodes after its newest step; `seen` [E, A * O + S] was their last sight."""
-        if not self._stop[place]:
+        if not self._stop[lane]:
             return
-        self._stop[place] -= 1
-        at = self._stop[place] % self.length
+        self._stop[lane] -= 1
+        at = self._stop[lane] % self.length
         for env in range(self._envs):
-            if int(self._final[place, at, env]) < 0:
-                self._final[place, at, env] = self._put_final(place, seen[env])
-        self._stop[place] += 1
+            if int(self._final[lane, at, env]) < 0:
+                self._final[lane, at, env] = self._put_final(lane, seen[env])
+        self._stop[lane] += 1
 
-    def _put_final(self, place: int, final: NDArray[np.float32]) -> int:
-        slot = self._finals_stop[place] % self.finals_length
-        if self._finals_stop[place] >= self.finals_length:
-            self._start[place] = max(self._start[place], int(self._final_frame[place, slot]) + 1)
-        self._finals[place, slot] = self._tensor(final)
-        self._final_frame[place, slot] = self._stop[place]
-        self._finals_stop[place] += 1
+    def _put_final(self, lane: int, final: NDArray[np.float32]) -> int:
+        slot = self._finals_stop[lane] % self.finals_length
+        if self._finals_stop[lane] >= self.finals_length:
+            self._start[lane] = max(self._start[lane], int(self._final_frame[lane, slot]) + 1)
+        self._finals[lane, slot] = self._tensor(final)
+        self._final_frame[lane, slot] = self._stop[lane]
+        self._finals_stop[lane] += 1
         return slot
 
     def _refresh_window(self) -> None:
@@ -152,7 +132,7 @@ class Replay:
         return self._assemble(first, last, reward, discount)
 
     def _row(self, frame: Tensor, env: Tensor) -> Tensor:
-        return (self._places * self.length + frame % self.length) * self._envs + env
+        return (self._lanes * self.length + frame % self.length) * self._envs + env
 
     @staticmethod
     def _flat(tensor: Tensor) -> Tensor:
@@ -164,7 +144,7 @@ class Replay:
         at = last // self._envs
         following = torch.where((at + 1) % self.length == 0, at + 1 - self.length, at + 1)
         following = following * self._envs + last % self._envs
-        final_row = self._places * self.finals_length + final.clamp(min=0)
+        final_row = self._lanes * self.finals_length + final.clamp(min=0)
         next_seen = torch.where(
             (final < 0)[..., None], seen[following], self._finals.flatten(0, 1)[final_row]
         )
@@ -186,28 +166,28 @@ class Replay:
         obs = seen[..., :width].reshape(*seen.shape[:-1], self._spec.num_agents, self._spec.obs_width)
         return obs.transpose(1, 2).contiguous(), seen[..., width:]
 
-    def rows(self, place: int, stored: tuple[int, int] = (0, 0)) -> ReplayRows:
+    def rows(self, lane: int, stored: tuple[int, int] = (0, 0)) -> ReplayRows:
         """A copy of what is in the window, oldest first, less what is `stored` already.
 
         stored: (stop, finals_stop) of an earlier answer.
         """
-        oldest, stop = self._start[place], self._stop[place]
+        oldest, stop = self._start[lane], self._stop[lane]
         start = max(oldest, min(stored[0], stop))
         order = self._index(range(start, stop)) % self.length
-        oldest_final = max(0, self._finals_stop[place] - self.finals_length)
-        finals_start = max(oldest_final, min(stored[1], self._finals_stop[place]))
-        finals_order = np.arange(finals_start, self._finals_stop[place]) % self.finals_length
+        oldest_final = max(0, self._finals_stop[lane] - self.finals_length)
+        finals_start = max(oldest_final, min(stored[1], self._finals_stop[lane]))
+        finals_order = np.arange(finals_start, self._finals_stop[lane]) % self.finals_length
         return ReplayRows(
             oldest=oldest,
             start=start,
             stop=stop,
-            frames={name: ring[place][order].cpu().numpy() for name, ring in self._rings().items()},
+            frames={name: ring[lane][order].cpu().numpy() for name, ring in self._rings().items()},
             oldest_final=oldest_final,
             finals_start=finals_start,
-            finals_stop=self._finals_stop[place],
+            finals_stop=self._finals_stop[lane],
             finals={
-                "seen": self._finals[place][self._index(finals_order)].cpu().numpy(),
-                "frame": self._final_frame[place][finals_order],
+                "seen": self._finals[lane][self._index(finals_order)].cpu().numpy(),
+                "frame": self._final_frame[lane][finals_order],
             },
         )
 
@@ -218,16 +198,16 @@ class Replay:
         check_array(rows.finals, "seen", (-1, self._finals.shape[2]))
         check_array(rows.finals, "frame", (-1,))
 
-    def load(self, place: int, rows: ReplayRows) -> None:
+    def load(self, lane: int, rows: ReplayRows) -> None:
         """Put one member's rows back as they were; they must reach back to the oldest of the window."""
-        self._start[place], self._stop[place] = rows.oldest, rows.stop
+        self._start[lane], self._stop[lane] = rows.oldest, rows.stop
         order = self._index(range(rows.start, rows.stop)) % self.length
         for name, ring in self._rings().items():
-            ring[place][order] = self._tensor(rows.frames[name])
-        self._finals_stop[place] = rows.finals_stop
+            ring[lane][order] = self._tensor(rows.frames[name])
+        self._finals_stop[lane] = rows.finals_stop
         finals_order = np.arange(rows.finals_start, rows.finals_stop) % self.finals_length
-        self._finals[place, self._index(finals_order)] = self._tensor(rows.finals["seen"])
-        self._final_frame[place, finals_order] = rows.finals["frame"]
+        self._finals[lane, self._index(finals_order)] = self._tensor(rows.finals["seen"])
+        self._final_frame[lane, finals_order] = rows.finals["frame"]
         self._refresh_window()
 
     def _rings(self) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""To a device and back; a CUDA device is not waited for until somebody needs what it computed."""
+"""To a device and back; the host waits for a CUDA device only where it needs a result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def send(values: NDArray[Any], device: torch.device) -> Tensor:
-    """Values on a device. The host goes on at once: torch keeps the pinned memory until the copy is made."""
+    """Values on a device. The host does not wait: torch keeps the pinned memory until the copy is made."""
     tensor = torch.from_numpy(np.ascontiguousarray(values))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def fetch(tensor: Tensor) -> Callable[[], NDArray[np.float32]]:
-    """Begin to copy a tensor to the host; the answer waits for it and gives an array of its own."""
+    """Begin to copy a tensor to the host; the returned function waits for it and returns an array of its own."""
     if tensor.device.type != "cuda":
         copied: NDArray[np.float32] = tensor.clone(memory_format=torch.contiguous_format).numpy()
         return lambda: copied
@@ -33,9 +33,9 @@ def fetch(tensor: Tensor) -> Callable[[], NDArray[np.float32]]:
 
 
 def mark(device: torch.device) -> Callable[[], None]:
-    """The answer waits until everything that the device was told so far is done."""
+    """The returned function waits until all work queued on the device so far is done."""
     if device.type != "cuda":
         return lambda: None
-    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event = torch.cuda.Event()
     event.record(torch.cuda.current_stream(device))
     return event.synchronize

@@ -1,6 +1,6 @@
 """The catalog of tasks: what a user may name with `--task`, read without importing a simulator.
 
-Beside these, `module:factory` names any PettingZoo ParallelEnv (see `omad_core.envs.pettingzoo`).
+Beside these, `module:factory` names any PettingZoo ParallelEnv (see `omad_core.envs.pettingzoo.env`).
 """
 
 from dataclasses import dataclass

@@ -7,16 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omad_core.layers import Params, split
+from omad_core.nn.layers import Params, split
 
 MOMENTUM = 0.99
+"""Share of the running statistics that an update keeps."""
 EPS = 1e-3
+"""Added to variances."""
 R_MAX = 3.0
 D_MAX = 5.0
+"""Bounds of r and d, as CrossQ's; `warm` decides when they apply."""
 
 
 def init_renorm(name: str, networks: int, width: int, device: torch.device) -> tuple[Params, Params]:
-    """One member's trainable scale and shift, and its running statistics (not trained)."""
+    """One member's trainable scale and shift, then its running mean and variance; [networks, width] each."""
     ones, zeros = torch.ones(networks, width, device=device), torch.zeros(networks, width, device=device)
     return (
         {f"{name}.scale": ones.clone(), f"{name}.shift": zeros.clone()},
@@ -82,7 +85,10 @@ def renormalise(
 
 @torch.no_grad()
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and variance over axis 1, and x less its mean; means as products, which are faster than reductions."""
+    """Of x [P * G, N, width]: mean and variance over axis 1 [P * G, width], and x less its mean.
+
+    Means are computed as products, which are faster than reductions.
+    """
     weights = torch.full((1, 1, x.shape[1]), 1.0 / x.shape[1], device=x.device).expand(x.shape[0], -1, -1)
     mean = torch.bmm(weights, x)
     centred = x - mean
@@ -125,6 +131,7 @@ class _Renormalise(torch.autograd.Function):
 def _corrections(
     mean: Tensor, var: Tensor, running_mean: Tensor, running_var: Tensor, within: Bounds
 ) -> tuple[Tensor, Tensor]:
+    """r and d [P * G, width] of the batch's statistics against the running ones (arXiv 1702.03275, algorithm 1)."""
     std, running_std = (var + EPS).sqrt(), (running_var + EPS).sqrt()
     r = (std / running_std).clamp(within.least, within.most)
     return r, ((mean - running_mean) / running_std).clamp(-within.far, within.far)

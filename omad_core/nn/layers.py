@@ -5,17 +5,25 @@ or C critics). Inputs and outputs are [P * G, N, width].
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 NARROW = 32
 """On a CPU, a product of fewer columns is computed as its transpose, which is up to ten times faster there."""
 
 Params = dict[str, Tensor]
 """Name to tensor [P, G, ...]; one member's own parameters lack the axis P."""
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "relu": torch.relu,
+    "mish": functional.mish,
+}
 
 
 def init_linear(
@@ -63,9 +71,39 @@ def split(x: Tensor, size: Sequence[int]) -> Tensor:
     return x.reshape(*size, *x.shape[1:])
 
 
+def real_columns(widths: Sequence[int]) -> Tensor:
+    """[G, widest] for networks of these widths: 1 in the columns that a network has, 0 in its padding."""
+    return (torch.arange(max(widths)) < torch.tensor(widths)[:, None]).float()
+
+
 def over(values: Tensor, like: Tensor) -> Tensor:
     """[P] as it is broadcast over [P, ...]."""
     return values.view((-1,) + (1,) * (like.ndim - 1))
+
+
+def of_agent(tensor: Tensor, agent: Tensor, axis: int = 1) -> Tensor:
+    """Of a tensor [..., P, A, ...] whose agents lie at `axis`, those of `agent` [P]: A becomes 1."""
+    index = agent.view(*(-1 if at == axis - 1 else 1 for at in range(tensor.ndim)))
+    size = [1 if at == axis else length for at, length in enumerate(tensor.shape)]
+    return tensor.gather(axis, index.expand(size))
+
+
+def write(params: Mapping[str, Tensor], values: Mapping[str, Tensor], where: Tensor) -> None:
+    """Give members where `where` [P] is true other values, in place."""
+    with torch.no_grad():
+        for name, tensor in params.items():
+            tensor.copy_(torch.where(over(where, tensor), values[name], tensor))
+
+
+def move(
+    params: Mapping[str, Tensor], towards: Mapping[str, Tensor], share: float | Tensor, where: Tensor
+) -> None:
+    """Move members where `where` [P] is true by a share (or theirs, [P]) of the way to other values, in place."""
+    with torch.no_grad():
+        for name, tensor in params.items():
+            # A share of 0 would not keep out what is not finite.
+            own = over(share, tensor) if isinstance(share, Tensor) else share
+            tensor.lerp_(torch.where(over(where, tensor), towards[name], tensor), own)
 
 
 def stack(members: Sequence[Mapping[str, Tensor]]) -> Params:
@@ -73,13 +111,13 @@ def stack(members: Sequence[Mapping[str, Tensor]]) -> Params:
     return {name: torch.stack([m[name] for m in members]) for name in members[0]}
 
 
-def row(params: Mapping[str, Tensor], place: int) -> Params:
+def row(params: Mapping[str, Tensor], lane: int) -> Params:
     """A copy of one member's own parameters."""
-    return {name: tensor[place].detach().clone() for name, tensor in params.items()}
+    return {name: tensor[lane].detach().clone() for name, tensor in params.items()}
 
 
-def put_row(params: Mapping[str, Tensor], place: int, values: Mapping[str, Tensor]) -> None:
-    """Write one member's own parameters into its place."""
+def put_row(params: Mapping[str, Tensor], lane: int, values: Mapping[str, Tensor]) -> None:
+    """Write one member's own parameters into its lane."""
     with torch.no_grad():
         for name, tensor in params.items():
-            tensor[place].copy_(values[name])
+            tensor[lane].copy_(values[name])

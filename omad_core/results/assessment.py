@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from omad_core.config import EnvConfig
@@ -12,12 +12,18 @@ from omad_core.envs import make_env, make_spec
 from omad_core.envs.base import VectorEnv
 from omad_core.errors import ConfigError
 from omad_core.policy import Policy
-from omad_core.streams import Stream, derive, env_seeds, generator
+from omad_core.results.apart import POSSIBLE, apart
+from omad_core.results.apart import Progress as Progress
+from omad_core.rng.streams import Stream, derive, env_seeds
 
 MOST_AT_ONCE = 64
 
 Act = Callable[[NDArray[np.float32], int], NDArray[np.float64]]
 """(obs [n, A, O], step) -> actions [n, A, U] in [-1, 1]."""
+
+
+def _unseen(ended: int, steps: int) -> None:
+    """Progress that is shown nowhere."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +34,28 @@ class Assessment:
     lengths: tuple[int, ...]
 
 
-def assess(policy: Policy, episodes: int, seed: int = 0, deterministic: bool = False) -> Assessment:
+def assess(
+    policy: Policy,
+    episodes: int,
+    seed: int = 0,
+    deterministic: bool = False,
+    progress: Progress = _unseen,
+) -> Assessment:
     """Play whole episodes with a policy; the same `seed` gives every policy the same starts.
 
     The policy's chain is sampled, as in training, unless `deterministic`; what is sampled depends on how many episodes
     are played at once (all of them, at most 64), so a sampled return is repeated with the same number of episodes.
     """
-    noises = policy.actor.noises
-    width, agents = policy.spec.action_width, policy.spec.num_agents
 
     def act(obs: NDArray[np.float32], step: int) -> NDArray[np.float64]:
-        shape = (noises, 1, agents, len(obs), width)
-        gen = generator(torch.device("cpu"), seed, Stream.FINAL, 1, step)
-        noise = torch.zeros(shape) if deterministic else torch.randn(shape, generator=gen)
-        seen = torch.from_numpy(obs).transpose(0, 1)[None]
-        return policy.squashed(seen, noise)[0].transpose(0, 1).numpy().astype(np.float64)
+        return policy.squashed_at(obs, seed, step, deterministic)
 
-    return _play(policy.spec.name, policy.env, episodes, seed, act)
+    return _play(policy.spec.name, policy.env, episodes, seed, act, progress)
 
 
-def assess_random(task: str, env: EnvConfig, episodes: int, seed: int = 0) -> Assessment:
+def assess_random(
+    task: str, env: EnvConfig, episodes: int, seed: int = 0, progress: Progress = _unseen
+) -> Assessment:
     """The same episodes with uniform actions: what a policy must beat to have learned anything."""
     rng = np.random.default_rng(derive(seed, Stream.RANDOM_PLAY, 0))
     spec = make_spec(task, env)
@@ -55,22 +63,32 @@ def assess_random(task: str, env: EnvConfig, episodes: int, seed: int = 0) -> As
     def act(obs: NDArray[np.float32], step: int) -> NDArray[np.float64]:
         return rng.uniform(-1.0, 1.0, (len(obs), spec.num_agents, spec.action_width))
 
-    return _play(task, env, episodes, seed, act)
+    return _play(task, env, episodes, seed, act, progress)
 
 
-def _play(task: str, env_config: EnvConfig, episodes: int, seed: int, act: Act) -> Assessment:
+def _play(
+    task: str, env_config: EnvConfig, episodes: int, seed: int, act: Act, progress: Progress
+) -> Assessment:
     if episodes < 1:
         raise ConfigError(f"episodes = {episodes}: at least one is needed")
+    played = partial(_play_here, task, env_config, episodes, seed, act)
+    # An environment of a user's own may do anything to its process.
+    return apart(task, played, progress) if ":" in task and POSSIBLE else played(progress)
+
+
+def _play_here(
+    task: str, env_config: EnvConfig, episodes: int, seed: int, act: Act, progress: Progress
+) -> Assessment:
     count = min(episodes, MOST_AT_ONCE)
     env = make_env(task, env_config, count)
     try:
         seeds = env_seeds(seed, Stream.FINAL, 0, range(episodes))
-        return _play_all(env, seeds, act)
+        return _play_all(env, seeds, act, progress)
     finally:
         env.close()
 
 
-def _play_all(env: VectorEnv, seeds: list[int], act: Act) -> Assessment:
+def _play_all(env: VectorEnv, seeds: list[int], act: Act, progress: Progress) -> Assessment:
     """Episodes in the order of their seeds; an environment whose episode ended takes the next seed."""
     episode = np.arange(env.num_envs)
     following = env.num_envs
@@ -92,4 +110,5 @@ def _play_all(env: VectorEnv, seeds: list[int], act: Act) -> Assessment:
                 following += 1
             else:
                 alive[env_index] = False
+        progress(following - int(alive.sum()), int(lengths.sum()))
     return Assessment(tuple(returns.tolist()), tuple(int(n) for n in lengths))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2_000
 
@@ -22,10 +23,15 @@ class Summary:
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
-    """Mean of the values between the first and the third quartile."""
-    ordered = np.sort(np.asarray(values, np.float64))
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
+    """Mean of what is left without the lowest and the highest quarter of the values."""
+    return float(interquartile_means(np.asarray(values, np.float64)[None])[0])
+
+
+def interquartile_means(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interquartile mean of each row of (samples, values)."""
+    from scipy.stats import trim_mean  # it takes half a second to import
+
+    return np.asarray(trim_mean(samples, 0.25, axis=1), np.float64)
 
 
 def summarise(values: Sequence[float]) -> Summary:

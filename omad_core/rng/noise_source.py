@@ -1,4 +1,4 @@
-"""Where a policy's noise comes from: nowhere, a generator that goes on, or a seed that repeats it."""
+"""Sources of a policy's noise: zeros, a generator that advances, or a seed that repeats it."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def noise_from(generator: torch.Generator | None, seed: int | None, deterministi
 
 
 def _of_seed(seed: int, agent: int, shape: tuple[int, ...]) -> Tensor:
-    """An agent's noise, whoever else is asked: behind as many numbers for each agent before it."""
+    """An agent's noise, whichever agents act: it follows as many numbers for each agent before it."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(agent):
         torch.randn(shape, generator=generator)

@@ -1,6 +1,6 @@
 """Randomness: every random number is a function of (seed, stream, block), so its state is a few integers.
 
-A member's course depends on its own seed and its own counters alone. Resuming needs no generator state, and
+A member's training depends on its own seed and its own counters alone. Resuming needs no generator state, and
 neighbours in a population never draw from one another's streams.
 """
 
@@ -24,15 +24,21 @@ class Stream(IntEnum):
     EVALUATION_RESET = 8
     FINAL = 9
     RANDOM_PLAY = 10
+    HASAC_OTHERS = 11
+    HASAC_AGAIN = 12
+    HASAC_ORDER = 13
+    MADPMD_CANDIDATES = 14
+    MADPMD_LEVELS = 15
+    MADPMD_NOISE = 16
 
 
-def derive(seed: int, stream: Stream, *block: int) -> int:
+def derive(seed: int, stream: int, *block: int) -> int:
     """A 63-bit seed for one block of one stream."""
     words = np.random.SeedSequence([seed, int(stream), *block]).generate_state(2, np.uint64)
     return int(words[0] >> np.uint64(1))
 
 
-def generator(device: torch.device, seed: int, stream: Stream, *block: int) -> torch.Generator:
+def generator(device: torch.device, seed: int, stream: int, *block: int) -> torch.Generator:
     """A generator for one block of one stream. CPU and CUDA draw different numbers from the same seed."""
     return torch.Generator(device).manual_seed(derive(seed, stream, *block))
 

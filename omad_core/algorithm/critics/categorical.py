@@ -23,11 +23,11 @@ def project(probabilities: Tensor, positions: Tensor, v_max: Tensor) -> Tensor:
     """
     categories = probabilities.shape[-1]
     spacing = 2.0 * v_max[:, None, None] / (categories - 1)
-    place = ((positions + v_max[:, None, None]) / spacing).clamp(0.0, categories - 1.0)
+    at = ((positions + v_max[:, None, None]) / spacing).clamp(0.0, categories - 1.0)
     # NaN is no index; it stays in the probabilities, where divergence is noticed.
-    probabilities, place = torch.where(place.isnan(), torch.nan, probabilities), place.nan_to_num(0.0)
-    lower = place.floor()
-    upper_share = place - lower
+    probabilities, at = torch.where(at.isnan(), torch.nan, probabilities), at.nan_to_num(0.0)
+    lower = at.floor()
+    upper_share = at - lower
     lower_index = lower.long()
     upper_index = (lower_index + 1).clamp(max=categories - 1)
     out = torch.zeros_like(probabilities)

@@ -6,21 +6,27 @@ import torch
 from torch import Tensor
 
 from omad_core.config import CriticConfig
-from omad_core.layers import Params, flat, init_linear, linear, split
-from omad_core.renorm import Batch, bounds, init_renorm, normalise, renormalise
+from omad_core.nn.batch_renorm import Batch, bounds, init_renorm, normalise, renormalise
+from omad_core.nn.layers import Params, flat, init_linear, linear, split
 
 
 def init_critic(config: CriticConfig, inputs: int, atoms: int, gen: torch.Generator) -> tuple[Params, Params]:
-    """One member's parameters [C, ...] and BatchRenorm statistics [C, ...]; `inputs` = S + d."""
+    """One member's parameters [C, ...] and BatchRenorm statistics [C, ...], if it has any; `inputs` = S + d."""
     networks = config.ensemble
-    params, statistics = init_renorm("norm.0", networks, inputs, gen.device)
+    params, statistics = _init_norm(config, 0, inputs, gen.device)
     for layer in range(1, config.hidden_layers + 1):
         params |= init_linear(f"hidden.{layer}", networks, inputs, config.hidden_width, gen)
-        scale, running = init_renorm(f"norm.{layer}", networks, config.hidden_width, gen.device)
+        scale, running = _init_norm(config, layer, config.hidden_width, gen.device)
         params |= scale
         statistics |= running
         inputs = config.hidden_width
     return params | init_linear("last", networks, inputs, atoms, gen), statistics
+
+
+def _init_norm(config: CriticConfig, layer: int, width: int, device: torch.device) -> tuple[Params, Params]:
+    if config.norm == "none":
+        return {}, {}
+    return init_renorm(f"norm.{layer}", config.ensemble, width, device)
 
 
 def joint_input(state: Tensor, action: Tensor, real_actions: Tensor) -> Tensor:
@@ -31,29 +37,44 @@ def joint_input(state: Tensor, action: Tensor, real_actions: Tensor) -> Tensor:
 
 def evaluate(params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Evaluation mode: inputs [P, N, S + d] -> atoms (or logits) [P, C, N, M]."""
-    size = statistics["norm.0.mean"].shape[:2]
+    size = params["last.weight"].shape[:2]
     weights = flat(params)
-    hidden = normalise(weights, statistics, "norm.0", _to_networks(x, size[1]))
+    hidden = _normalise(weights, statistics, 0, _to_networks(x, size[1]))
     layer = 1
     while f"hidden.{layer}.weight" in weights:
         hidden = torch.relu(linear(weights, f"hidden.{layer}", hidden))
-        hidden = normalise(weights, statistics, f"norm.{layer}", hidden)
+        hidden = _normalise(weights, statistics, layer, hidden)
         layer += 1
     return split(linear(weights, "last", hidden), size)
+
+
+def _normalise(
+    weights: Mapping[str, Tensor], statistics: Mapping[str, Tensor], layer: int, hidden: Tensor
+) -> Tensor:
+    """What BatchRenorm makes of a layer in evaluation mode; the same where there is none."""
+    name = f"norm.{layer}"
+    return normalise(weights, statistics, name, hidden) if f"{name}.mean" in statistics else hidden
 
 
 def train(
     params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], x: Tensor, warm: Tensor
 ) -> tuple[Tensor, dict[str, Batch]]:
     """Training mode: as `evaluate`, and the batch's statistics by layer. `warm` [P]: renorm corrects."""
-    size = statistics["norm.0.mean"].shape[:2]
+    size = params["last.weight"].shape[:2]
     weights, within = flat(params), bounds(warm, size[1])
     batches: dict[str, Batch] = {}
-    hidden, batches["norm.0"] = renormalise(weights, statistics, "norm.0", _to_networks(x, size[1]), within)
+
+    def normalised(layer: int, hidden: Tensor) -> Tensor:
+        name = f"norm.{layer}"
+        if f"{name}.mean" not in statistics:
+            return hidden
+        hidden, batches[name] = renormalise(weights, statistics, name, hidden, within)
+        return hidden
+
+    hidden = normalised(0, _to_networks(x, size[1]))
     layer = 1
     while f"hidden.{layer}.weight" in weights:
-        hidden = torch.relu(linear(weights, f"hidden.{layer}", hidden))
-        hidden, batches[f"norm.{layer}"] = renormalise(weights, statistics, f"norm.{layer}", hidden, within)
+        hidden = normalised(layer, torch.relu(linear(weights, f"hidden.{layer}", hidden)))
         layer += 1
     return split(linear(weights, "last", hidden), size), batches
 

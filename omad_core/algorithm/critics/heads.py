@@ -1,4 +1,4 @@
-"""The two heads of the critic behind one face: what the atoms mean, and how far they are from their targets."""
+"""The three heads of the critic behind one face: what the atoms mean, and how far they are from their targets."""
 
 from dataclasses import dataclass, fields
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from omad_core import categorical, quantile
+from omad_core.algorithm.critics import categorical, quantile
 
 
 class Head(Protocol):
@@ -89,6 +89,28 @@ class CategoricalHead:
 
     def edge_mass(self, out: Tensor) -> Tensor:
         return categorical.edge_mass(out)
+
+
+@dataclass(frozen=True)
+class ScalarHead:
+    """The mean alone; the target is the least of all critics', as in TD3 and SAC."""
+
+    def mean(self, out: Tensor) -> Tensor:
+        return out[..., 0]
+
+    def spread(self, out: Tensor) -> Tensor:
+        """There is none."""
+        return torch.zeros_like(out[:, 0, 0, 0])
+
+    def loss(
+        self, out: Tensor, following: Tensor, reward: Tensor, discount: Tensor, value: bool = True
+    ) -> Tensor:
+        """sum_j mean_b (out_j - y)^2 with y = reward + discount * min_j following_j."""
+        target = torch.addcmul(reward, discount, self.mean(following).amin(1))
+        return (self.mean(out) - target[:, None]).square().mean(2).sum(1)
+
+    def edge_mass(self, out: Tensor) -> Tensor:
+        return torch.zeros_like(out[:, 0, 0, 0])
 
 
 def overwrite(head: Head, other: Head) -> None:

@@ -5,15 +5,14 @@ is computed once a chain (`prepare`) and only x's part once a step (`drift`).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from omad_core.config import ActorConfig
-from omad_core.layers import Params, flat, init_linear, linear
+from omad_core.nn.layers import ACTIVATIONS, Params, flat, init_linear, linear
 
 TIME_FREQUENCIES = 256
 LAST_LAYER_SCALE = 1e-8
@@ -22,6 +21,16 @@ LAST_LAYER_SCALE = 1e-8
 
 def init_diffusion(config: ActorConfig, agents: int, obs: int, act: int, gen: torch.Generator) -> Params:
     """One member's diffusion policies; `raw_dt` and `raw_friction` pass through softplus, eq. 4."""
+    params = init_denoiser(config, agents, obs, act, gen, LAST_LAYER_SCALE)
+    params["raw_dt"] = torch.full((agents, 1), inverse_softplus(config.first_dt), device=gen.device)
+    params["raw_friction"] = torch.full((agents, act), inverse_softplus(1.0), device=gen.device)
+    return params
+
+
+def init_denoiser(
+    config: ActorConfig, agents: int, obs: int, act: int, gen: torch.Generator, last: float | None
+) -> Params:
+    """One member's networks f_theta; `last`: the last layer's scale, None for that of the others."""
     width = config.hidden_width
     params: Params = {}
     params |= init_linear("time.0", agents, 2 * TIME_FREQUENCIES, width, gen)
@@ -35,10 +44,7 @@ def init_diffusion(config: ActorConfig, agents: int, obs: int, act: int, gen: to
     }
     for layer in range(1, config.hidden_layers):
         params |= init_linear(f"hidden.{layer}", agents, width, width, gen)
-    params |= init_linear("last", agents, width, act, gen, LAST_LAYER_SCALE)
-    params["raw_dt"] = torch.full((agents, 1), inverse_softplus(config.dt), device=gen.device)
-    params["raw_friction"] = torch.full((agents, act), inverse_softplus(1.0), device=gen.device)
-    return params
+    return params | init_linear("last", agents, width, act, gen, last)
 
 
 def inverse_softplus(value: float) -> float:
@@ -63,23 +69,31 @@ class Prepared:
     """[P * A, N, H] the observation's part of the first hidden layer."""
     time: tuple[Tensor, ...]
     """[P * A, 1, H] the part of each step, bias included."""
+    activation: Callable[[Tensor], Tensor]
 
 
-def prepare(params: Mapping[str, Tensor], obs: Tensor, features: Tensor) -> Prepared:
+def prepare(
+    params: Mapping[str, Tensor], obs: Tensor, features: Tensor, activation: str = "gelu"
+) -> Prepared:
     """Observations [P * A, N, O] and time features [K, 512] through their parts of the first layer."""
-    weights = flat(params)
-    hidden = functional.gelu(linear(weights, "time.0", features.expand(obs.shape[0], -1, -1)))
+    weights, activate = flat(params), ACTIVATIONS[activation]
+    hidden = activate(linear(weights, "time.0", features.expand(obs.shape[0], -1, -1)))
     hidden = linear(weights, "time.1", hidden)
     time = torch.baddbmm(weights["join.bias"], hidden, weights["join.time"])
-    return Prepared(weights, torch.bmm(obs, weights["join.obs"]), time.unsqueeze(2).unbind(1))
+    return Prepared(weights, torch.bmm(obs, weights["join.obs"]), time.unsqueeze(2).unbind(1), activate)
 
 
 def drift(prepared: Prepared, x: Tensor, k: int) -> Tensor:
     """f_theta(x_k, o, k): [P * A, N, U] -> [P * A, N, U]."""
-    weights = prepared.weights
-    hidden = functional.gelu(torch.baddbmm(prepared.obs, x, weights["join.x"]) + prepared.time[k])
+    return drift_at(prepared, x, prepared.time[k])
+
+
+def drift_at(prepared: Prepared, x: Tensor, time: Tensor) -> Tensor:
+    """As `drift`, for the part `time` of any steps: [P * A, 1, H], or [P * A, N, H] where rows differ in k."""
+    weights, activate = prepared.weights, prepared.activation
+    hidden = activate(torch.baddbmm(prepared.obs, x, weights["join.x"]) + time)
     layer = 1
     while f"hidden.{layer}.weight" in weights:
-        hidden = functional.gelu(linear(weights, f"hidden.{layer}", hidden))
+        hidden = activate(linear(weights, f"hidden.{layer}", hidden))
         layer += 1
     return linear(weights, "last", hidden)

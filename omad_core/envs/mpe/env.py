@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.config import EnvConfig
-from omad_core.envs.arguments import checked
+from omad_core.envs.arguments import check_arguments
 from omad_core.envs.base import EnvState, FloatArray, Step
-from omad_core.envs.mpe_scenarios import Deception, Navigation, Scenario, Seen
-from omad_core.envs.particles import World, moved, push
+from omad_core.envs.catalog import Task
+from omad_core.envs.finite import check_reward
+from omad_core.envs.mpe.particles import World, move, push
+from omad_core.envs.mpe.scenarios import Deception, Navigation, Scenario, Seen
 from omad_core.envs.rows import Rows
 from omad_core.envs.saved import check_fit, generator, pack_generator, unpack_generator
 from omad_core.envs.scaling import ActionScaling
 from omad_core.envs.unsupported import MPE, SPREAD
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
-from omad_core.tasks import Task
 
 RULES_OF = {"mpe2": "1.1.1"}
 """The release whose rules these are."""
@@ -33,20 +34,22 @@ SPREAD_ALONE: dict[str, Any] = {"local_ratio": 0.5, "terminate_on_success": Fals
 def scenario(task: Task, env: EnvConfig) -> tuple[TaskSpec, Scenario]:
     """Spec and scenario of a task. Raises ConfigError for arguments that it does not have."""
     if task.scenario == "simple_spread":
-        args = checked(env.args, {**_known(task), **SPREAD_ALONE}, "simple_spread_v3", SPREAD)
+        args = check_arguments(
+            env.args, {**_known_arguments(task), **SPREAD_ALONE}, "simple_spread_v3", SPREAD
+        )
         if not 0 <= args["local_ratio"] <= 1:
             raise ConfigError(f"env.args.local_ratio = {args['local_ratio']} must lie between 0 and 1")
         rules: Scenario = Navigation(
             task.agents, args["local_ratio"], args["terminate_on_success"], _seen(args)
         )
         return _spec(task, rules, f"simple_spread_v3 N={task.agents}", args["max_cycles"]), rules
-    args = checked(env.args, _known(task), "simple_adversary_v3", MPE)
+    args = check_arguments(env.args, _known_arguments(task), "simple_adversary_v3", MPE)
     rules = Deception(task.agents, env.adversary, _seen(args))
     env_id = f"simple_adversary_v3 N={task.agents}, adversary={env.adversary}"
     return _spec(task, rules, env_id, args["max_cycles"]), rules
 
 
-def _known(task: Task) -> dict[str, Any]:
+def _known_arguments(task: Task) -> dict[str, Any]:
     return {"max_cycles": task.horizon, "num_agent_neighbors": None, "num_landmark_neighbors": None}
 
 
@@ -111,7 +114,7 @@ class MpeEnv:
         return self._rules.observe(self._world), self._rules.state(self._world)
 
     def step(self, actions: FloatArray, index: Sequence[int] | None = None) -> Step:
-        """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1]."""
+        """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1]. Raises StepRaised."""
         rows = self._rows(index)
         self._rows.check(actions, rows)
         picked: slice | NDArray[np.int64] = slice(None) if index is None else rows
@@ -120,13 +123,16 @@ class MpeEnv:
         if isinstance(self._rules, Deception):
             adversary = self._rules.script(world, [self._draws[i] for i in rows.tolist()])
             force = np.concatenate([adversary, force], axis=1)
-        world = moved(world, force, self._rules.collide)
+        world = move(world, force, self._rules.collide)
         self._world.position[picked], self._world.velocity[picked] = world.position, world.velocity
         self._elapsed[picked] += 1
         truncated = self._elapsed[picked] >= self.spec.horizon
         terminated = self._rules.ended(world) & ~truncated
-        answer = self._rules.observe(world), self._rules.state(world), self._rules.reward(world)
-        return Step(*answer, terminated, truncated)
+        seen = self._rules.observe(world), self._rules.state(world)
+        answer = Step(*seen, self._rules.reward(world), terminated, truncated)
+        # What is seen is finite where the distances are that the reward is made of.
+        check_reward(self.spec.name, rows, self._elapsed[picked], answer)
+        return answer
 
     def save(self, index: int) -> EnvState:
         """Everything that moves, the goal, the generator (a random adversary draws from it) and steps taken."""

@@ -34,7 +34,7 @@ def push(actions: FloatArray) -> FloatArray:
     return SENSITIVITY * (actions[..., 2::2] - actions[..., 1::2])
 
 
-def moved(world: World, force: FloatArray, collide: bool) -> World:
+def move(world: World, force: FloatArray, collide: bool) -> World:
     """The worlds one step later, under forces [n, N, 2] and, where agents collide, their mutual push."""
     if collide:
         force = _with_contact(world.position, force)

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from omad_core.envs.base import BoolArray, FloatArray
-from omad_core.envs.particles import AGENT_RADIUS, World, distance, nearest, others, push, relative
+from omad_core.envs.mpe.particles import AGENT_RADIUS, World, distance, nearest, others, push, relative
 
 Rule = Literal["static", "random", "greedy"]
 COVERED = 0.1
@@ -91,7 +91,7 @@ class Deception:
     Every good agent receives the adversary's distance to the goal less that of the nearest good agent; the team
     reward is the SUM over the good agents. The adversary does not learn, it follows a fixed rule:
 
-    static  pushes nowhere and stays where it began;
+    static  applies no force and stays where it began;
     random  draws its action uniformly from its box, from the environment's own generator;
     greedy  pushes towards the landmark that has a good agent nearest to it, with a force proportional to its
             distance in each direction, at most the full one.

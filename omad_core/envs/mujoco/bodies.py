@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omad_core.envs.arguments import checked, defaults
-from omad_core.envs.mujoco_log import reading_a_model
+from omad_core.envs.arguments import check_arguments, defaults
+from omad_core.envs.catalog import Task
+from omad_core.envs.mujoco.warnings_log import reading_a_model
 from omad_core.envs.unsupported import MUJOCO
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
-from omad_core.tasks import Task
 
 IntArray = NDArray[np.int64]
 
-HIDES_PLACE = "exclude_current_positions_from_observation"
+HIDES_POSITION = "exclude_current_positions_from_observation"
 _PARTS = frozenset(name for name in MUJOCO if name.startswith("include_"))
 """Those that not every world has."""
 
@@ -53,15 +53,15 @@ class Body:
 def read(task: Task, agent_obsk: int | None, args: Mapping[str, Any]) -> tuple[TaskSpec, Body]:
     """Spec and body of a task. Raises ConfigError for arguments that the world does not have."""
     _import_robotics()
-    known = _known(task)
+    known = _known_arguments(task)
     unsupported = {name: why for name, why in MUJOCO.items() if name in known or name not in _PARTS}
     supported = {name: default for name, default in known.items() if name not in unsupported}
-    settings = checked(args, supported, f"{task.scenario}-v5", unsupported)
-    # Read without the place, which no local view has: Hopper's cannot be told from a state any wider.
-    env = original(task, agent_obsk, settings | {HIDES_PLACE: True})
+    settings = check_arguments(args, supported, f"{task.scenario}-v5", unsupported)
+    # Read without the position, which no local view has: Hopper's cannot be identified in a wider state.
+    env = original(task, agent_obsk, settings | {HIDES_POSITION: True})
     try:
         _refuse_body(env, settings)
-        views = _views(env, agent_obsk, _shown(env, settings))
+        views = _views(env, agent_obsk, _count_positions(env, settings))
         return _spec(task, agent_obsk, env, settings, views), _body(
             task, env, settings, views, agent_obsk is None
         )
@@ -100,7 +100,7 @@ def _import_robotics() -> Any:
         return importlib.import_module("gymnasium_robotics").mamujoco_v1
 
 
-def _known(task: Task) -> dict[str, Any]:
+def _known_arguments(task: Task) -> dict[str, Any]:
     registry = importlib.import_module("gymnasium").registry
     module, _, name = registry[f"{task.scenario}-v5"].entry_point.partition(":")
     world = getattr(importlib.import_module(module), name)
@@ -113,10 +113,10 @@ def _refuse_body(env: Any, args: Mapping[str, Any]) -> None:
         raise ConfigError(f"env.args.main_body = {args['main_body']} does not exist; the last body is {last}")
 
 
-def _shown(env: Any, args: Mapping[str, Any]) -> int:
+def _count_positions(env: Any, args: Mapping[str, Any]) -> int:
     """How many coordinates of the place stand before all others in the state: none, unless asked for."""
     hidden: int = env.single_agent_env.unwrapped.observation_structure["skipped_qpos"]
-    return 0 if args[HIDES_PLACE] else hidden
+    return 0 if args[HIDES_POSITION] else hidden
 
 
 def _views(env: Any, agent_obsk: int | None, shown: int) -> tuple[IntArray, ...]:
@@ -142,7 +142,7 @@ def _spec(
         action_dims=tuple(space.shape[0] for space in spaces),
         action_low=tuple(tuple(space.low.tolist()) for space in spaces),
         action_high=tuple(tuple(space.high.tolist()) for space in spaces),
-        state_dim=env.state().size + _shown(env, args),
+        state_dim=env.state().size + _count_positions(env, args),
         horizon=env.single_agent_env.spec.max_episode_steps,
         terminates=task.terminates and bool(args["terminate_when_unhealthy"]),
     )

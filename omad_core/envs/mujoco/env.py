@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.envs.base import EnvState, FloatArray, Step
-from omad_core.envs.bodies import Body
-from omad_core.envs.mujoco_log import log_warnings
-from omad_core.envs.readings import Readings
+from omad_core.envs.finite import check_reward
+from omad_core.envs.mujoco.bodies import Body
+from omad_core.envs.mujoco.readings import Readings
+from omad_core.envs.mujoco.rules import RULES
+from omad_core.envs.mujoco.warnings_log import log_warnings
 from omad_core.envs.rows import Rows
-from omad_core.envs.rules import RULES
 from omad_core.envs.saved import check_fit, generator
 from omad_core.envs.scaling import ActionScaling
 from omad_core.task import TaskSpec
@@ -73,7 +74,7 @@ class MujocoEnv:
         return self._readings.views_and_state(self._raw)
 
     def step(self, actions: FloatArray, index: Sequence[int] | None = None) -> Step:
-        """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1]."""
+        """Step the environments `index` (default: all) with actions [n, A, U] in [-1, 1]. Raises StepRaised."""
         rows = self._rows(index)
         self._rows.check(actions, rows)
         picked: slice | NDArray[np.int64] = slice(None) if index is None else rows
@@ -85,7 +86,10 @@ class MujocoEnv:
         reward, terminated = self._judge(raw, speed, control)
         self._elapsed[picked] += 1
         truncated = self._elapsed[picked] >= self.spec.horizon
-        return Step(*self._readings.views_and_state(raw), reward, terminated, truncated)
+        answer = Step(*self._readings.views_and_state(raw), reward, terminated, truncated)
+        # What is seen is finite: MuJoCo itself puts a world back whose coordinates are not, and warns.
+        check_reward(self.spec.name, rows, self._elapsed[picked], answer)
+        return answer
 
     def _simulate(self, rows: NDArray[np.int64], control: FloatArray) -> None:
         """Advance the physics of each row, shared out among the threads."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.envs.base import FloatArray
-from omad_core.envs.bodies import HIDES_PLACE, Body
+from omad_core.envs.mujoco.bodies import HIDES_POSITION, Body
 
 # Global state: fields in gymnasium's order, less the first entries (the place, unless asked for; the world body).
 STATE = {
@@ -23,14 +23,17 @@ STATE = {
     "Humanoid": {"qpos": 2, "qvel": 0, "cinert": 10, "cvel": 6, "qfrc_actuator": 6, "cfrc_ext": 6},
 }
 # Read beside the state: where the body is.
-PLACE = {"Ant": "xpos", "Humanoid": "xipos"}
+BODY_POSITION = {"Ant": "xpos", "Humanoid": "xipos"}
 
 
 class Readings:
     """The layout of raw rows of one world, with the state, views and forward position in it."""
 
     def __init__(self, body: Body, data: Any) -> None:
-        self.names = (*STATE[body.scenario], *([PLACE[body.scenario]] if body.scenario in PLACE else []))
+        self.names = (
+            *STATE[body.scenario],
+            *([BODY_POSITION[body.scenario]] if body.scenario in BODY_POSITION else []),
+        )
         sizes = [getattr(data, name).size for name in self.names]
         ends = np.cumsum(sizes).tolist()
         self.fields = {
@@ -46,7 +49,7 @@ class Readings:
         limits = [self._limits(view_limits)[:, views], self._limits(_state_limits(body))[:, state]]
         self._low, self._high = np.concatenate(limits, axis=1)
         self._limited = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
-        self._place_columns, self._place_weights = self._place(body)
+        self._position_columns, self._position_weights = self._position(body)
 
     def sources(self, data: Any) -> list[FloatArray]:
         """Views into one MjData, in the order of a raw row."""
@@ -62,14 +65,14 @@ class Readings:
 
     def position(self, raw: FloatArray) -> FloatArray:
         """[n] forward position of each body, whose change is its speed."""
-        if len(self._place_columns) == 1:
-            return raw[:, self._place_columns[0]].copy()
+        if len(self._position_columns) == 1:
+            return raw[:, self._position_columns[0]].copy()
         # `take`, not an index: its rows are contiguous, so a sum rounds alike whatever the number of rows.
-        place: FloatArray = (raw.take(self._place_columns, axis=1) * self._place_weights).sum(axis=1)
-        return place
+        position: FloatArray = (raw.take(self._position_columns, axis=1) * self._position_weights).sum(axis=1)
+        return position
 
     def _state_columns(self, body: Body) -> NDArray[np.int64]:
-        skips = STATE[body.scenario] | ({} if body.args[HIDES_PLACE] else {"qpos": 0})
+        skips = STATE[body.scenario] | ({} if body.args[HIDES_POSITION] else {"qpos": 0})
         parts = [np.arange(self.width)[self.fields[name]][skip:] for name, skip in skips.items()]
         return np.concatenate(parts)
 
@@ -89,9 +92,9 @@ class Readings:
             bounds[:, self.fields[name]] = np.array(ends)[:, None]
         return bounds
 
-    def _place(self, body: Body) -> tuple[NDArray[np.int64], FloatArray]:
+    def _position(self, body: Body) -> tuple[NDArray[np.int64], FloatArray]:
         """Columns and weights of the forward position: a coordinate, one of its bodies, the centre of mass."""
-        name = PLACE.get(body.scenario, "qpos")
+        name = BODY_POSITION.get(body.scenario, "qpos")
         first = self.fields[name].start
         if name == "xpos":
             return np.array([first + 3 * body.args["main_body"]]), np.ones(1)
