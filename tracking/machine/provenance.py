@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tracking import cores
+from tracking.machine import cores
 from tracking.redact import redact
 
 PACKAGES = (
@@ -78,7 +78,7 @@ def _packages() -> dict[str, str]:
 
 
 def _cpu_name() -> str:
-    """The processor's name; Linux tells it in a file, others through the platform."""
+    """The processor's name, from Linux's `/proc/cpuinfo`, elsewhere from the platform."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -53,7 +53,7 @@ class SystemMeter:
 
 
 class SystemWatch:
-    """Samples on a thread of its own, so that nobody waits for a driver; each sample is handed out once."""
+    """Samples on a thread of its own, so that training waits for no driver; each sample is returned once."""
 
     def __init__(self, every_seconds: float = SAMPLE_SECONDS) -> None:
         self._every = every_seconds
@@ -83,7 +83,7 @@ class SystemWatch:
 
 
 def _number(text: str) -> float:
-    """A figure of the driver; cards that do not tell one answer `[N/A]`."""
+    """A number that the driver printed; NaN for the `[N/A]` of a card that has none."""
     try:
         return float(text)
     except ValueError:

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow import get_tracking_uri
 
-from tracking.errors import TrackingRefused
+from tracking.errors import TrackingAddressRefused
 from tracking.redact import redact
 
 WEB_SCHEMES = ("http", "https")
@@ -17,12 +17,12 @@ def resolve(uri: str | None) -> str:
     address = uri if uri is not None else get_tracking_uri()
     kind = scheme(address)
     if kind not in (*WEB_SCHEMES, *DATABASE_SCHEMES):
-        raise TrackingRefused(
+        raise TrackingAddressRefused(
             f"{redact(address)!r} is no tracking address: use http://HOST:PORT of an MLflow server, "
             "sqlite:///FILE, or postgresql://USER@HOST/DATABASE."
         )
     if kind in WEB_SCHEMES and not urlsplit(address).hostname:
-        raise TrackingRefused(
+        raise TrackingAddressRefused(
             f"The tracking address {redact(address)!r} names no host: use http://HOST:PORT."
         )
     path = sqlite_path(address)
@@ -46,7 +46,7 @@ def sqlite_path(address: str) -> Path | None:
         return None
     path = unquote(address.partition("://")[2].partition("?")[0].removeprefix("/"))
     if path in ("", ":memory:"):
-        raise TrackingRefused(
+        raise TrackingAddressRefused(
             "An SQLite database in memory cannot record a study: name a file, sqlite:///FILE."
         )
     return Path(path).resolve()

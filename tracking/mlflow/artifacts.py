@@ -1,4 +1,4 @@
-"""Artifacts of runs: files that are stored, listed, fetched and deleted in one MLflow artifact store."""
+"""Artifacts: files that are stored, listed, fetched and deleted in one MLflow artifact store."""
 
 import posixpath
 import tempfile
@@ -9,12 +9,15 @@ from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tracking.errors import ArtifactMissing, TrackingError
+from tracking.mlflow import location
 
 
-class _Store(Protocol):
+class ArtifactStore(Protocol):
     """What is used of MLflow's artifact stores."""
 
-    def log_artifact(self, local_file: str, artifact_path: str | None) -> None: ...
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None: ...
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None: ...
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]: ...
 
@@ -23,11 +26,20 @@ class _Store(Protocol):
     def delete_artifacts(self, artifact_path: str) -> None: ...
 
 
+def open_store(artifact_uri: str, address: str) -> ArtifactStore:
+    """MLflow's access to the artifacts at a location that the tracking store at `address` names."""
+    store: ArtifactStore = get_artifact_repository(
+        location.resolve(artifact_uri, address), tracking_uri=address
+    )
+    return store
+
+
 class ArtifactFolder:
     """The artifacts of one run."""
 
     def __init__(self, artifact_uri: str, address: str) -> None:
-        self._store: _Store = get_artifact_repository(artifact_uri, tracking_uri=address)
+        self._store = open_store(artifact_uri, address)
+        self._where = location.where(artifact_uri, address)
 
     def upload(self, artifact: str, file: Path) -> None:
         """Store a file under an artifact path, whatever the file's own name."""
@@ -55,7 +67,7 @@ class ArtifactFolder:
     def download(self, artifact: str, target: Path) -> None:
         """Fetch one artifact into a file, which is there in whole or not at all."""
         if not self.exists(artifact):
-            raise ArtifactMissing(f"The run has no artifact {artifact!r}.")
+            raise ArtifactMissing(f"The run has no artifact {artifact!r}: it is not in {self._where}.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as staging:
             fetched = self._store.download_artifacts(artifact, staging)

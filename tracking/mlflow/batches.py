@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from mlflow.entities import Metric, Param, RunTag
 
-from tracking.mlflow_names import Entry, safe_name
-from tracking.point import Row
+from tracking.mlflow.names import Entry, safe_name
+from tracking.row import Row
 
 METRICS_PER_BATCH = 1_000
 ENTRIES_PER_BATCH = 100

@@ -4,10 +4,8 @@ MLflow creates its tables on first contact, and clients that meet an empty datab
 other's work. So an empty database is created here, under a lock, before MLflow looks at it.
 """
 
-import fcntl
 import importlib
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -19,10 +17,11 @@ import mlflow.db
 import sqlalchemy
 import sqlalchemy.exc
 import sqlalchemy.orm
+from filelock import FileLock
 from sqlalchemy.pool import NullPool
 
 from tracking.errors import TrackingRefused
-from tracking.mlflow_address import scheme, sqlite_address, sqlite_path
+from tracking.mlflow.address import scheme, sqlite_address, sqlite_path
 from tracking.redact import redact
 
 CONNECT_SECONDS = 2
@@ -56,7 +55,7 @@ def _prepare_sqlite(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if _has_content(path):
         return
-    with _folder_lock(path.parent):
+    with FileLock(path.with_name(f".{path.name}.lock")):
         if not _has_content(path):
             with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
                 fresh = Path(folder) / path.name
@@ -66,17 +65,6 @@ def _prepare_sqlite(path: Path) -> None:
 
 def _has_content(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
-
-
-@contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    """Exclude other processes from a folder; locking the folder itself leaves no file behind."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _engine(address: str) -> sqlalchemy.Engine:

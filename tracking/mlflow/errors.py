@@ -9,14 +9,14 @@ import sqlalchemy.exc
 from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestException
 
 from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
-from tracking.mlflow_away import is_away, sentence
+from tracking.mlflow.outage import environment_note, is_outage, sentence
 from tracking.redact import redact
 
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _LOGIN = frozenset({401, 403})
 _CLASH = f"/{sqlalchemy.exc.IntegrityError.code})"
-"""Ends what SQLAlchemy says when two writers insert one row, whatever the database; MLflow calls it a bad request."""
+"""The end of SQLAlchemy's message when two writers insert one row, for any database; MLflow calls it a bad request."""
 
 _ADMISSION = (
     "If it asks for a login, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
@@ -25,8 +25,8 @@ _ADMISSION = (
 
 
 @contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Run a block that talks to MLflow; `address` is named in the errors, its password hidden."""
+def translate_errors(address: str) -> Iterator[None]:
+    """Raise this room's errors for those of a block that calls MLflow; they name `address` without its password."""
     try:
         yield
     except TrackingError:
@@ -45,28 +45,34 @@ def translated(address: str) -> Iterator[None]:
 
 
 def translate(error: Exception, address: str) -> TrackingError:
-    """The error of this room that says the same."""
-    place = redact(address)
-    if is_away(error):
+    """The error of this room for one of MLflow, `requests`, SQLAlchemy or the operating system."""
+    shown = redact(address)
+    if is_outage(error):
         return TrackingUnavailable(sentence(error, address))
     if isinstance(error, MlflowException) and _CLASH in str(error):
-        return TrackingUnavailable(f"Another worker wrote to the tracking store {place} at the same moment.")
+        return TrackingUnavailable(f"Another worker wrote to the tracking store {shown} at the same moment.")
     status = _status(error)
     if status in _TRY_AGAIN:
         return TrackingUnavailable(
-            f"The tracking store {place} answers with an error of its own ({status}): its log says which."
+            f"The tracking store {shown} answers with an error of its own ({status}): its log says which."
+            + environment_note(address)
         )
     if status in _LOGIN:
         return TrackingRefused(
-            f"The tracking server {place} refuses this client: {_brief(error)}. {_ADMISSION}"
+            f"The tracking server {shown} refuses this client: {_brief(error)}. {_ADMISSION}"
+            + environment_note(address)
         )
     if status is None and isinstance(error, OSError):
-        return TrackingError(f"Recording to {place} failed on this machine: {redact(str(error))}.")
-    return TrackingRefused(f"The tracking store {place} does not accept this: {_brief(error)}.")
+        return TrackingError(
+            f"Recording to {shown} failed on this machine: {redact(str(error))}." + environment_note(address)
+        )
+    return TrackingRefused(
+        f"The tracking store {shown} does not accept this: {_brief(error)}." + environment_note(address)
+    )
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status that an error amounts to, where one can be told."""
+    """The HTTP status that an error amounts to; None where it has none."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code
     if isinstance(error, MlflowException):
@@ -77,6 +83,6 @@ def _status(error: Exception) -> int | None:
 
 
 def _brief(error: Exception) -> str:
-    """The first lines of an error, without passwords."""
+    """The first lines of an error, without passwords and without its last full stop."""
     text = " ".join(redact(str(error)).partition("[SQL:")[0].partition("(Background on")[0].split())
-    return text if len(text) <= 300 else f"{text[:300]}..."
+    return text.rstrip(".") if len(text) <= 300 else f"{text[:300]}.."

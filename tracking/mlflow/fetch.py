@@ -1,26 +1,23 @@
 """Fetching: which model a run has, and a published model's policy folder on this machine."""
 
 from pathlib import Path
-from typing import Protocol
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tracking.errors import ArtifactMissing, TrackingRefused
+from tracking.mlflow.artifacts import open_store
+from tracking.mlflow.location import where
+from tracking.mlflow.runs import stage
 
 POLICY_FILE = "policy.json"
 
 
-class ArtifactStore(Protocol):
-    """What is used of MLflow's artifact stores."""
-
-    def download_artifacts(self, artifact_path: str, dst_path: str) -> str: ...
-
-
 def model_of(client: MlflowClient, run_id: str) -> str | None:
     """Address of the finished model that a run has published."""
+    if stage(client, run_id) is None:
+        return None
     run = client.get_run(run_id)
     found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
     ready = [model for model in found if str(model.status) == "READY"]
@@ -32,8 +29,12 @@ def download(client: MlflowClient, address: str, model_uri: str, folder: Path) -
     """Fetch the files of `models:/m-...`, `models:/name@alias` or `models:/name/3`; the policy folder among them."""
     location = _location(client, model_uri)
     folder.mkdir(parents=True, exist_ok=True)
-    files: ArtifactStore = get_artifact_repository(location, tracking_uri=address)
-    files.download_artifacts("", str(folder))
+    store = open_store(location, address)
+    if not store.list_artifacts(None):
+        raise ArtifactMissing(
+            f"The files of {model_uri} are missing: they are not in {where(location, address)}."
+        )
+    store.download_artifacts("", str(folder))
     found = next(folder.rglob(POLICY_FILE), None)
     if found is None:
         raise ArtifactMissing(
@@ -53,7 +54,7 @@ def _location(client: MlflowClient, model_uri: str) -> str:
         return str(client.get_logged_model(model_id).artifact_location)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
-            raise TrackingRefused(f"There is no model {model_uri}.") from None
+            raise TrackingRefused(f"There is no model {model_uri}, or it was deleted.") from None
         raise
 
 

@@ -18,10 +18,11 @@ from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
-from tracking import mlflow_batches
 from tracking.errors import TrackingError
-from tracking.mlflow_names import model_name
-from tracking.mlflow_runs import OUTCOME_TAG, REASON_TAG
+from tracking.mlflow import batches
+from tracking.mlflow.artifacts import open_store
+from tracking.mlflow.names import model_name
+from tracking.mlflow.runs import OUTCOME_TAG, REASON_TAG
 from tracking.tracker import ModelFiles
 
 POLICY_ARTIFACT = "policy"
@@ -31,12 +32,12 @@ CHANGING_TAGS = frozenset({OUTCOME_TAG, REASON_TAG})
 """Tags of a run that are still to change when its model is stored; the model would keep them as they were."""
 
 
-def publish(client: MlflowClient, run_id: str, name: str, files: ModelFiles) -> str:
+def publish(client: MlflowClient, address: str, run_id: str, name: str, files: ModelFiles) -> str:
     """Store the model, or finish one that a killed worker left half stored; returns its address."""
     run = client.get_run(run_id)
     model = _find(client, run, model_name(name)) or _create(client, run, model_name(name))
     if str(model.status) != "READY":
-        _store(client, run, model, files)
+        _store(client, address, run, model, files)
     return f"models:/{model.model_id}"
 
 
@@ -60,16 +61,16 @@ def _create(client: MlflowClient, run: Run, name: str) -> LoggedModel:
     )
 
 
-def _store(client: MlflowClient, run: Run, model: LoggedModel, files: ModelFiles) -> None:
+def _store(client: MlflowClient, address: str, run: Run, model: LoggedModel, files: ModelFiles) -> None:
     """Files, link and metrics, then READY: the last step, so that a model which is READY is whole."""
     with tempfile.TemporaryDirectory(prefix="omad-model-") as temporary:
         folder = Path(temporary) / "model"
         _write_files(folder, run, model, files)
-        client.log_model_artifacts(model.model_id, str(folder))
+        open_store(str(model.artifact_location), address).log_artifacts(str(folder))
     outputs = run.outputs.model_outputs if run.outputs is not None else []
     if all(output.model_id != model.model_id for output in outputs):
         client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=files.step)])
-    for batch in mlflow_batches.of_metrics(_metrics(client, run, model, files)):
+    for batch in batches.of_metrics(_metrics(client, run, model, files)):
         client.log_batch(run.info.run_id, metrics=batch)
     client.finalize_logged_model(model.model_id, "READY")
 

@@ -1,4 +1,4 @@
-"""Names and values as MLflow takes them; what had to be changed is told, so that it can be kept beside."""
+"""Names and values as MLflow takes them; the original of what had to be changed is returned with it."""
 
 import hashlib
 import posixpath

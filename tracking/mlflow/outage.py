@@ -1,16 +1,20 @@
-"""Why a tracking store cannot be reached, and what to do next, in one sentence without the texts of its errors."""
+"""One sentence for why a tracking store cannot be reached and what to do next, without the texts of its errors."""
 
+import os
 import socket
 from collections.abc import Iterator
 
 import requests
 import sqlalchemy.exc
 
-from tracking.knock import NO_SUCH_HOST, NOTHING_LISTENS, unreachable
-from tracking.mlflow_address import is_web
+from tracking.mlflow.address import is_web
+from tracking.mlflow.probe import NO_SUCH_HOST, NOTHING_LISTENS, proxy_note, unreachable
 from tracking.redact import redact
+from tracking.sqlite_fault import sqlite_fault
 
 DEEPEST = 20
+CERTIFICATES = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name the certificates to trust, the first one that is set before the others."""
 _LOST = (
     requests.ConnectionError,
     requests.Timeout,
@@ -34,20 +38,12 @@ _SERVER: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "it does not answer in time; check the network and whether the server is overloaded"),
 )
 _SERVER_ELSE = "the connection breaks; check the network, and that the server runs"
-_SQLITE = (
-    ("SQLITE_BUSY", "another program has held the file for long; end that one"),
-    ("SQLITE_LOCKED", "another program has held the file for long; end that one"),
-    ("SQLITE_FULL", "the disk is full; free some space on it"),
-    ("SQLITE_READONLY", "it cannot be written; change its permissions"),
-    ("SQLITE_CANTOPEN", "it cannot be opened; check the path and its permissions"),
-    ("SQLITE_IOERR", "its disk reports an error; check the disk"),
-)
 _DATABASE_ELSE = "check the address, that the database server runs, and user and password"
 _SERVER_SAYS = "FATAL:"
-"""Begins what a PostgreSQL server itself says of a refused connection."""
+"""The begin of a PostgreSQL server's own message for a refused connection."""
 
 
-def is_away(error: BaseException) -> bool:
+def is_outage(error: BaseException) -> bool:
     """Whether a lost connection is at the root: MLflow wraps those in errors of other kinds."""
     return any(isinstance(each, _LOST) for each in chain(error))
 
@@ -56,7 +52,20 @@ def sentence(error: BaseException, address: str) -> str:
     """Such as `The tracking server X cannot be reached: nothing listens there; start the server, or ...`."""
     web = is_web(address)
     kind, reason = ("server", _of_server(error)) if web else ("database", _of_database(error))
-    return unreachable(kind, address, reason)
+    note = (
+        _certificates_note() if any(isinstance(e, requests.exceptions.SSLError) for e in chain(error)) else ""
+    )
+    return unreachable(kind, address, reason) + note
+
+
+def environment_note(address: str) -> str:
+    """What of this process's environment may be at fault where a server is refused or answers strangely."""
+    return proxy_note(address) + (_certificates_note() if address.startswith("https:") else "")
+
+
+def _certificates_note() -> str:
+    name = next((name for name in CERTIFICATES if os.environ.get(name)), None)
+    return "" if name is None else f" Certificates are read from {os.environ[name]} ({name})."
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -76,10 +85,8 @@ def _of_server(error: BaseException) -> str:
 
 def _of_database(error: BaseException) -> str:
     for each in chain(error):
-        code = getattr(each, "sqlite_errorname", "")
-        for name, reason in _SQLITE:
-            if code.startswith(name):
-                return reason
+        if fault := sqlite_fault(each):
+            return fault.meaning
         if isinstance(each, ConnectionRefusedError) or "Connection refused" in str(each):
             return "nothing listens there; start the database server, or correct the address"
         if _SERVER_SAYS in str(each):

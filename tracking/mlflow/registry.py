@@ -9,10 +9,11 @@ from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tracking import mlflow_address
 from tracking.errors import TrackingRefused
-from tracking.mlflow_names import model_name
-from tracking.mlflow_runs import NOTE_TAG
+from tracking.mlflow.address import is_web
+from tracking.mlflow.artifacts import open_store
+from tracking.mlflow.names import model_name
+from tracking.mlflow.runs import NOTE_TAG
 
 ALIAS = "champion"
 MODEL_TAG = "omad.model_id"
@@ -20,18 +21,18 @@ LONGEST_CARD = 5_000
 """What databases hold of a version's description; the whole card is an artifact of the model."""
 CARD_ARTIFACT = "model_card.md"
 VERSIONS_TAG = "mlflow.modelVersions"
-"""From this MLflow's UI tells that a model is registered."""
+"""MLflow's UI reads here that a model is registered."""
 
 
 def register(client: MlflowClient, address: str, model_uri: str, name: str, card: str | None) -> str:
-    """Make a published model the champion; the same again changes nothing, and no card leaves the one it has."""
+    """Make a published model the champion; repeating it changes nothing, and `card=None` keeps the card it has."""
     name = model_name(name)
     model = _model(client, model_uri)
     _create_name(client, name)
     version = _version(client, name, model.model_id) or _create_version(client, address, name, model)
     shown = str(version.description or "") if card is None else card[:LONGEST_CARD]
     if card is not None and version.description != shown:
-        _store_card(client, model.model_id, card)
+        _store_card(address, model, card)
         client.update_model_version(name, version.version, description=shown)
     _show_on_model(client, model.model_id, version, shown)
     registered = client.get_registered_model(name)
@@ -67,10 +68,9 @@ def _create_version(client: MlflowClient, address: str, name: str, model: Logged
 
     Without a server MLflow would resolve the model's name at its global tracking address, not at this one.
     """
-    web = mlflow_address.is_web(address)
     return client.create_model_version(
         name,
-        source=f"models:/{model.model_id}" if web else model.artifact_location,
+        source=f"models:/{model.model_id}" if is_web(address) else model.artifact_location,
         run_id=model.source_run_id,
         tags={MODEL_TAG: model.model_id},
         model_id=model.model_id,
@@ -82,14 +82,14 @@ def _show_on_model(client: MlflowClient, model_id: str, version: ModelVersion, c
     tags = client.get_logged_model(model_id).tags
     known = json.loads(tags.get(VERSIONS_TAG, "[]"))
     if all((each["name"], str(each["version"])) != (version.name, str(version.version)) for each in known):
-        told = [*known, {"name": version.name, "version": str(version.version)}]
-        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(told)})
+        versions = [*known, {"name": version.name, "version": str(version.version)}]
+        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(versions)})
     if card and tags.get(NOTE_TAG) != card:
         client.set_logged_model_tags(model_id, {NOTE_TAG: card})
 
 
-def _store_card(client: MlflowClient, model_id: str, card: str) -> None:
+def _store_card(address: str, model: LoggedModel, card: str) -> None:
     with tempfile.TemporaryDirectory(prefix="omad-card-") as folder:
         file = Path(folder) / CARD_ARTIFACT
         file.write_text(card)
-        client.log_model_artifact(model_id, str(file))
+        open_store(str(model.artifact_location), address).log_artifact(str(file))

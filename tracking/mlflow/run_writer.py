@@ -1,4 +1,4 @@
-"""RunRecord: one run in MLflow, written so that everything can be written again."""
+"""RunRecord: one run in MLflow; every write can be repeated."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,12 +8,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
-from tracking import mlflow_batches, mlflow_names
-from tracking.mlflow_address import sqlite_path
-from tracking.mlflow_artifacts import ArtifactFolder
-from tracking.mlflow_names import Entry
-from tracking.mlflow_points import DirectPoints
-from tracking.point import Row
+from tracking.mlflow import batches, names
+from tracking.mlflow.address import sqlite_path
+from tracking.mlflow.artifacts import ArtifactFolder
+from tracking.mlflow.names import Entry
+from tracking.mlflow.sqlite_points import DirectPoints
+from tracking.row import Row
 
 CLASH = "BAD_REQUEST"
 """What MLflow answers when its database refuses a row that is there; what it refuses itself has other codes."""
@@ -34,17 +34,17 @@ class RunRecord:
 
     def write_params(self, params: Mapping[str, Any], written: Mapping[str, str]) -> None:
         """Write the parameters that are missing; those written before cannot change."""
-        entries = mlflow_names.entries(params, mlflow_names.LONGEST_PARAM)
+        entries = names.entries(params, names.LONGEST_PARAM)
         missing = [entry for entry in entries if entry.name not in written]
         self._keep_originals("params", missing)
-        for batch in mlflow_batches.params(missing):
+        for batch in batches.params(missing):
             self._client.log_batch(self.run_id, params=batch)
 
     def write_tags(self, tags: Mapping[str, str]) -> None:
         """Write tags, new or changed."""
-        entries = mlflow_names.entries(tags, mlflow_names.LONGEST_TAG)
+        entries = names.entries(tags, names.LONGEST_TAG)
         self._keep_originals("tags", entries)
-        for batch in mlflow_batches.tags(entries):
+        for batch in batches.tags(entries):
             self._client.log_batch(self.run_id, tags=batch)
 
     def write_documents(self, documents: Mapping[str, Any]) -> None:
@@ -58,11 +58,11 @@ class RunRecord:
         self._keep_metric_names({name for row in rows for name in row.metrics})
         if self._direct is not None and self._direct.write(self.run_id, rows):
             return
-        for batch in mlflow_batches.metrics(rows):
+        for batch in batches.metrics(rows):
             self._write_batch(batch)
 
     def _write_batch(self, batch: Sequence[Metric]) -> None:
-        """Write a batch, again where somebody who sends the same points came between two looks of MLflow."""
+        """Write a batch, again where another sender wrote the same points between two queries of MLflow."""
         for attempt in range(1, CLASHES + 1):
             try:
                 self._client.log_batch(self.run_id, metrics=batch)
@@ -78,14 +78,14 @@ class RunRecord:
                 name, value = entry.original
                 self._keep(kind, entry.name, {"name": name, "value": value})
 
-    def _keep_metric_names(self, names: set[str]) -> None:
-        for name in names - self._known_metrics:
-            stored = mlflow_names.safe_name(name)
+    def _keep_metric_names(self, metrics: set[str]) -> None:
+        for name in metrics - self._known_metrics:
+            stored = names.safe_name(name)
             if stored != name:
                 self._keep("metrics", stored, {"name": name})
-        self._known_metrics |= names
+        self._known_metrics |= metrics
 
     def _keep(self, kind: str, stored_name: str, original: Mapping[str, str]) -> None:
         content = json.dumps({"stored_as": stored_name, **original}, indent=2)
-        artifact = f"originals/{kind}/{mlflow_names.file_name(stored_name)}.json"
+        artifact = f"originals/{kind}/{names.file_name(stored_name)}.json"
         self.artifacts.write(artifact, content.encode())

@@ -7,7 +7,7 @@ import requests
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request, verify_rest_response
 
-from tracking import knock
+from tracking.mlflow import probe
 
 ANSWER_SECONDS = 5.0
 _request: Callable[..., requests.Response] = http_request
@@ -23,7 +23,7 @@ def greet(address: str) -> None:
         "POST",
         json={"max_results": 1},
         max_retries=0,
-        timeout=(knock.SECONDS, ANSWER_SECONDS),
+        timeout=(probe.SECONDS, ANSWER_SECONDS),
     )
     verify_rest_response(response, _ENDPOINT)
 

@@ -2,7 +2,7 @@
 
 `log_batch` makes an object of SQLAlchemy's for every point, twice over, and holds the database's only write lock
 meanwhile: some 15,000 points a second, however many send. The same rows written as rows are ten times as many. This is
-done in databases of a revision that is known here, and nowhere else: all others get `log_batch`.
+done only in databases of a revision that is known here: all others get `log_batch`.
 """
 
 import math
@@ -13,10 +13,10 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
-from tracking.mlflow_address import sqlite_address
-from tracking.mlflow_batches import number
-from tracking.mlflow_names import safe_name
-from tracking.point import Row
+from tracking.mlflow.address import sqlite_address
+from tracking.mlflow.batches import number
+from tracking.mlflow.names import safe_name
+from tracking.row import Row
 
 REVISIONS = frozenset({"dc11669786a5"})
 """Of MLflow's schema, those in which the statements below say what `log_batch` does."""

@@ -3,7 +3,7 @@
 import json
 
 from tracking.errors import TrackingError
-from tracking.point import Row
+from tracking.row import Row
 
 
 def encode(row: Row) -> bytes:
@@ -27,7 +27,7 @@ def decode(line: bytes) -> Row:
     return Row(step=int(content["step"]), time_ms=int(content["time_ms"]), metrics=metrics)
 
 
-def decode_all(lines: list[bytes], place: str, first: int = 1) -> list[Row]:
+def decode_all(lines: list[bytes], source: str, first: int = 1) -> list[Row]:
     """The rows of these lines; a damaged one is named by its place and number."""
     rows = []
     for number, line in enumerate(lines, start=first):
@@ -35,7 +35,7 @@ def decode_all(lines: list[bytes], place: str, first: int = 1) -> list[Row]:
             rows.append(decode(line))
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise TrackingError(
-                f"Line {number} of the curve {place} is damaged ({error}); "
+                f"Line {number} of the curve {source} is damaged ({error}); "
                 "remove it, and the curve continues from the trial's last checkpoint."
             ) from error
     return rows

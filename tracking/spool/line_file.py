@@ -4,7 +4,7 @@ import os
 from array import array
 from pathlib import Path
 
-from tracking import atomic_file
+from tracking.spool import atomic_file
 
 
 class LineFile:

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from tracking import atomic_file, curve_format
 from tracking.errors import TrackingError
-from tracking.line_file import LineFile
-from tracking.point import Row
+from tracking.row import Row
+from tracking.spool import atomic_file, curve_format
+from tracking.spool.line_file import LineFile
 
 
 @dataclass(frozen=True)
 class Unsent:
-    """Rows to send next, and what to tell the spool once they are sent."""
+    """Rows to send next, with the mark to write once they are sent."""
 
     rows: list[Row]
     end: int
     """How many rows of the spool have been sent after these."""
     edition: int
-    """The spool's edition when they were read: cutting or replacing the curve starts a new one."""
+    """The spool's edition when they were read: replacing the curve or forgetting what was sent starts a new one."""
 
 
 class Spool:
@@ -56,16 +56,6 @@ class Spool:
         with self._lock, self._reading():
             return self._file.count()
 
-    def cut(self, step: int) -> None:
-        """Drop the rows past an environment step: they will be measured again."""
-        with self._lock:
-            rows, sent = self.rows(), self.sent
-            kept = [row for row in rows if row.step <= step]
-            if len(kept) == len(rows):
-                return
-            kept_sent = sum(row.step <= step for row in rows[:sent])
-            self._exchange(b"".join(map(curve_format.encode, kept)), kept_sent)
-
     def dump(self) -> bytes:
         """The whole curve, to travel inside a checkpoint."""
         with self._lock, self._reading():
@@ -98,14 +88,20 @@ class Spool:
         with self._lock:
             sent, edition = self.sent, self._edition
             rows = self.rows(after=sent, limit=limit)
-        due = next((place for place, row in enumerate(rows) if row.step > up_to_step), len(rows))
+        due = next((index for index, row in enumerate(rows) if row.step > up_to_step), len(rows))
         return Unsent(rows[:due], sent + due, edition)
 
     def mark_sent(self, unsent: Unsent) -> None:
-        """Remember that rows were sent, unless the curve was cut or replaced meanwhile."""
+        """Remember that rows were sent, unless another edition was started meanwhile."""
         with self._lock:
             if unsent.edition == self._edition:
                 self._write_mark(unsent.end)
+
+    def forget_sent(self) -> None:
+        """Mark all rows as not sent: the run that they were sent to is gone."""
+        with self._lock:
+            self._edition += 1
+            self._write_mark(0)
 
     def _exchange(self, content: bytes, sent: int) -> None:
         """Change the content: the mark first, so that a crash between repeats rows and loses none."""

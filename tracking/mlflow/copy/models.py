@@ -7,10 +7,10 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.exceptions import MlflowException
 
-from tracking import mlflow_batches, mlflow_champion
-from tracking.mlflow_copy import COPY_TAG, End
-from tracking.mlflow_copy_files import Tree, copy_tree
-from tracking.mlflow_names import model_name
+from tracking.mlflow import batches, registry
+from tracking.mlflow.copy.files import Tree, copy_tree
+from tracking.mlflow.copy.runs import COPY_TAG, End
+from tracking.mlflow.names import model_name
 
 DESCRIPTION = "MLmodel"
 """The file of a model that names its model and its run."""
@@ -20,9 +20,9 @@ def copy_models(old: End, new: End, runs: Sequence[Run], ids: Mapping[str, str])
     """Copy every finished model of these runs; old id to new id."""
     if not runs:
         return {}
-    with old.asked() as client:
+    with old.connect() as client:
         models = [m for m in _models(client, runs[0].info.experiment_id) if m.source_run_id in ids]
-    with new.asked() as client:
+    with new.connect() as client:
         experiment = client.get_run(ids[runs[0].info.run_id]).info.experiment_id
         there = {m.tags[COPY_TAG]: m for m in _models(client, experiment) if COPY_TAG in m.tags}
     by_id = {run.info.run_id: run for run in runs}
@@ -36,17 +36,17 @@ def copy_models(old: End, new: End, runs: Sequence[Run], ids: Mapping[str, str])
 def copy_registered(old: End, new: End, name: str, models: Mapping[str, str]) -> None:
     """Register the models again that were registered, the champion last."""
     name = model_name(name)
-    with old.asked() as client:
+    with old.connect() as client:
         versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda v: int(v.version))
         champion = _champion(client, name)
-    registered = {str(v.tags.get(mlflow_champion.MODEL_TAG)): v for v in versions}
+    registered = {str(v.tags.get(registry.MODEL_TAG)): v for v in versions}
     order = sorted(registered, key=lambda model: str(registered[model].version) == champion)
-    with new.asked() as client:
+    with new.connect() as client:
         for model in order:
             if model in models:
                 card = registered[model].description or ""
                 uri = f"models:/{models[model]}"
-                mlflow_champion.register(client, new.address, uri, name, card)
+                registry.register(client, new.address, uri, name, card)
 
 
 def _copy(
@@ -60,7 +60,7 @@ def _copy(
 ) -> str:
     """One model, READY when it is whole."""
     run_id = ids[run.info.run_id]
-    with new.asked() as client:
+    with new.connect() as client:
         copy = there or client.create_logged_model(
             experiment,
             name=model.name,
@@ -71,14 +71,14 @@ def _copy(
         )
     if str(copy.status) == "READY":
         return str(copy.model_id)
-    words = {
+    renames = {
         model.artifact_location: copy.artifact_location,
         model.model_id: copy.model_id,
         run.info.run_id: run_id,
     }
     trees = (Tree(str(model.artifact_location), old.address), Tree(str(copy.artifact_location), new.address))
-    copy_tree(*trees, change=lambda file: _rename(file, words))
-    with new.asked() as client:
+    copy_tree(*trees, change=lambda file: _rename(file, renames))
+    with new.connect() as client:
         _link(client, run, model, run_id, copy.model_id)
         client.finalize_logged_model(copy.model_id, "READY")
     return str(copy.model_id)
@@ -88,11 +88,11 @@ def _own(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
 
 
-def _rename(file: Path, words: Mapping[str, str]) -> None:
-    """Have the model's description name what it is a description of now."""
+def _rename(file: Path, renames: Mapping[str, str]) -> None:
+    """Replace the old model's ids and address in the description of its copy."""
     if file.name == DESCRIPTION:
         text = file.read_text()
-        for source, copy in words.items():
+        for source, copy in renames.items():
             text = text.replace(source, copy)
         file.write_text(text)
 
@@ -108,7 +108,7 @@ def _link(client: MlflowClient, run: Run, model: LoggedModel, run_id: str, model
         Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run_id)
         for m in model.metrics or []
     ]
-    for batch in mlflow_batches.of_metrics(metrics):
+    for batch in batches.of_metrics(metrics):
         client.log_batch(run_id, metrics=batch)
 
 
@@ -125,7 +125,7 @@ def _models(client: MlflowClient, experiment: str) -> Iterator[LoggedModel]:
 def _champion(client: MlflowClient, name: str) -> str | None:
     """The version that is the champion, if there is a registered model of this name."""
     try:
-        return str(client.get_registered_model(name).aliases.get(mlflow_champion.ALIAS))
+        return str(client.get_registered_model(name).aliases.get(registry.ALIAS))
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from mlflow import MlflowClient
 from mlflow.entities import Param, Run, RunTag
 
-from tracking import mlflow_batches, mlflow_runs
 from tracking.errors import TrackingRefused
-from tracking.mlflow_copy_files import Tree, copy_tree
-from tracking.mlflow_errors import translated
+from tracking.mlflow import batches
+from tracking.mlflow.copy.files import Tree, copy_tree
+from tracking.mlflow.errors import translate_errors
+from tracking.mlflow.runs import PARENT_TAG, ROLE_TAG, STUDY_ID_TAG, experiment_id, search, stage
 from tracking.redact import redact
 
 COPY_TAG = "omad.copy_of"
 """Of a copied run or model: its id in the store it comes from."""
-PARENT_TAG = "mlflow.parentRunId"
 SERVER_TAGS = ("mlflow.runName", "mlflow.rootRunId")
-"""What the other store writes by itself."""
+"""Tags that the other store writes by itself."""
 
 log = logging.getLogger(__name__)
 
@@ -31,43 +31,46 @@ class End:
     client: MlflowClient
 
     @contextmanager
-    def asked(self) -> Iterator[MlflowClient]:
-        """The client, for calls of this store alone."""
-        with translated(self.address):
+    def connect(self) -> Iterator[MlflowClient]:
+        """The client, whose errors name this store."""
+        with translate_errors(self.address):
             yield self.client
 
 
-def runs_of(end: End, study: str, study_id: str) -> list[Run]:
-    """All runs of a study, its own first."""
-    with end.asked() as client:
+def runs_of(end: End, study: str, study_ids: Sequence[str]) -> list[Run]:
+    """All runs of some studies of one experiment, a parent before its children."""
+    with end.connect() as client:
         found = client.get_experiment_by_name(study)
-        runs = [] if found is None else list(_all_runs(client, found.experiment_id))
-    own = [run for run in runs if run.data.tags.get(mlflow_runs.STUDY_ID_TAG) == study_id]
-    return sorted(own, key=lambda run: (PARENT_TAG in run.data.tags, run.info.start_time))
+        runs = [] if found is None else list(search(client, found.experiment_id))
+    own = [run for run in runs if run.data.tags.get(STUDY_ID_TAG) in study_ids]
+    studies = [run for run in own if run.data.tags.get(ROLE_TAG) == "study"]
+    trials = [run for run in own if run not in studies]
+    first = sorted(studies, key=lambda run: (PARENT_TAG in run.data.tags, run.info.start_time))
+    return [*first, *sorted(trials, key=lambda run: run.info.start_time)]
 
 
 def copy_runs(old: End, new: End, study: str, runs: Sequence[Run]) -> dict[str, str]:
     """Make the other store's runs what these are; old id to new id. Copies of runs that are gone are deleted."""
-    with new.asked() as client:
-        experiment, _ = mlflow_runs.experiment_id(client, new.address, study)
+    with new.connect() as client:
+        experiment, _ = experiment_id(client, new.address, study)
         there = {
-            run.data.tags[COPY_TAG]: run for run in _all_runs(client, experiment) if COPY_TAG in run.data.tags
+            run.data.tags[COPY_TAG]: run for run in search(client, experiment) if COPY_TAG in run.data.tags
         }
     ids: dict[str, str] = {}
     for count, run in enumerate(runs, start=1):
         log.info("run %d of %d: %s", count, len(runs), run.info.run_name)
         ids[run.info.run_id] = _copy_run(old, new, run, experiment, there.get(run.info.run_id), ids)
-    uid = runs[0].data.tags[mlflow_runs.STUDY_ID_TAG] if runs else None
-    with new.asked() as client:
+    uids = {run.data.tags[STUDY_ID_TAG] for run in runs}
+    with new.connect() as client:
         for source, copy in there.items():
-            if source not in ids and copy.data.tags.get(mlflow_runs.STUDY_ID_TAG) == uid:
+            if source not in ids and copy.data.tags.get(STUDY_ID_TAG) in uids:
                 client.delete_run(copy.info.run_id)
     return ids
 
 
 def finish_runs(new: End, runs: Sequence[Run], ids: Mapping[str, str], models: Mapping[str, str]) -> None:
     """Give the copies their tags, with the models' new addresses, and their status: the last step of a run."""
-    with new.asked() as client:
+    with new.connect() as client:
         for run in runs:
             copy = ids[run.info.run_id]
             tags = _tags(run, ids, models)
@@ -78,30 +81,22 @@ def finish_runs(new: End, runs: Sequence[Run], ids: Mapping[str, str], models: M
                 client.set_terminated(copy, run.info.status, run.info.end_time)
 
 
-def refuse_others(old: End, runs: Sequence[Run], wanted: Sequence[str]) -> None:
-    """Raise TrackingRefused where a run that a study needs is not in this store."""
+def refuse_others(old: End, runs: Sequence[Run], needed: Sequence[str]) -> None:
+    """Raise TrackingRefused where a run that a study needs was never in this store; deleted ones are left out."""
     there = {run.info.run_id for run in runs}
-    if missing := [run_id for run_id in wanted if run_id not in there]:
+    with old.connect() as client:
+        absent = {run_id: stage(client, run_id) for run_id in needed if run_id not in there}
+    if missing := [run_id for run_id, where in absent.items() if where is None]:
         raise TrackingRefused(
-            f"{len(missing)} of the study's {len(wanted)} runs are not in {redact(old.address)}, such as "
+            f"of the study's runs {len(missing)} of {len(needed)} are missing in {redact(old.address)}, such as "
             f"{missing[0]}: give the tracking address that the study uses now with --from-tracking"
         )
-
-
-def _all_runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
-    token = None
-    while True:
-        page = client.search_runs([experiment], max_results=1_000, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _copy_run(
     old: End, new: End, run: Run, experiment: str, there: Run | None, ids: Mapping[str, str]
 ) -> str:
-    with new.asked() as client:
+    with new.connect() as client:
         copy = there or client.create_run(
             experiment,
             start_time=run.info.start_time,
@@ -109,8 +104,8 @@ def _copy_run(
             tags=_tags(run, ids, {}),
         )
         missing = [Param(key, value) for key, value in run.data.params.items() if key not in copy.data.params]
-        for start in range(0, len(missing), mlflow_batches.ENTRIES_PER_BATCH):
-            batch = missing[start : start + mlflow_batches.ENTRIES_PER_BATCH]
+        for start in range(0, len(missing), batches.ENTRIES_PER_BATCH):
+            batch = missing[start : start + batches.ENTRIES_PER_BATCH]
             client.log_batch(copy.info.run_id, params=batch)
     _copy_metrics(old, new, run, copy.info.run_id)
     copy_tree(Tree(str(run.info.artifact_uri), old.address), Tree(str(copy.info.artifact_uri), new.address))
@@ -120,10 +115,10 @@ def _copy_run(
 def _copy_metrics(old: End, new: End, run: Run, copy: str) -> None:
     """Whole histories, with their times; MLflow drops the points it has."""
     for name in run.data.metrics:
-        with old.asked() as client:
+        with old.connect() as client:
             points = client.get_metric_history(run.info.run_id, name)
-        with new.asked() as client:
-            for batch in mlflow_batches.of_metrics(points):
+        with new.connect() as client:
+            for batch in batches.of_metrics(points):
                 client.log_batch(copy, metrics=batch)
 
 
