@@ -1,4 +1,4 @@
-"""Keeping: a trial's checkpoints on this machine, in its MLflow run, and back from either."""
+"""CheckpointStore: a trial's checkpoints on this machine and in its MLflow run, written and loaded."""
 
 import logging
 import threading
@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from omad_core import checkpoint
-from omad_core.checkpoint import Written
+from omad_core.checkpoint import checkpoint
+from omad_core.checkpoint.checkpoint import Written
+from omad_core.checkpoint.state import MemberState
 from omad_core.errors import CheckpointError
-from omad_core.state import MemberState
-from search.records.home import Home, lease_folder
+from search.checkpoints.workdir import Workdir, lease_folder
 from search.slots.lease import CheckpointRef, Lease
 from tracking.errors import TrackingError, TrackingUnavailable
 from tracking.tracker import Tracker
@@ -24,7 +24,7 @@ CURVE = "curve.jsonl"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint as it was found."""
+    """A checkpoint that was read and verified."""
 
     ref: CheckpointRef
     states: list[MemberState]
@@ -32,15 +32,19 @@ class Loaded:
 
 
 def load_newest(
-    lease: Lease, slot_folder: Path, home: Home, tracker: Tracker, told: Callable[[], None] = lambda: None
+    lease: Lease,
+    slot_folder: Path,
+    workdir: Workdir,
+    tracker: Tracker,
+    note_progress: Callable[[], None] = lambda: None,
 ) -> Loaded | None:
-    """The newest checkpoint of a slot that can be read here and verified; says of each other why not.
+    """The newest checkpoint of a slot that can be read here and verified; logs why each newer one cannot.
 
-    Calls `told` with every file it gets. Raises TrackingUnavailable: waiting is better than going back.
+    Calls `note_progress` after every file it fetches. Raises TrackingUnavailable: waiting is better than going back.
     """
     for ref in lease.checkpoints:
         try:
-            return _load(ref, slot_folder, home, tracker, told)
+            return _load(ref, slot_folder, workdir, tracker, note_progress)
         except TrackingUnavailable:
             raise
         except (CheckpointError, TrackingError) as error:
@@ -53,17 +57,17 @@ def load_newest(
 
 
 def goes_back(lease: Lease, loaded: Loaded | None) -> bool:
-    """Whether the trial's run may show points past the checkpoint from which it has to go on."""
+    """Whether the trial's run may show points past the checkpoint that the trial resumes from."""
     shown = max((ref.step for ref in lease.checkpoints if ref.uri is not None), default=0)
     return (loaded.ref.step if loaded is not None else 0) < shown
 
 
 def address(run_id: str) -> str:
-    """Where the checkpoints of a run lie, for a checkpoint's `uri`."""
+    """Address of the checkpoints of a run, for a checkpoint's `uri`."""
     return f"runs:/{run_id}/{ARTIFACTS}"
 
 
-def readdressed(ref: CheckpointRef, runs: Mapping[str, str]) -> CheckpointRef:
+def readdress(ref: CheckpointRef, runs: Mapping[str, str]) -> CheckpointRef:
     """A checkpoint whose run was copied to another tracking server; `runs`: old id to new id."""
     if ref.uri is None or (copy := runs.get(_run_of(ref.uri))) is None:
         return ref
@@ -75,45 +79,57 @@ def _run_of(uri: str) -> str:
 
 
 def _load(
-    ref: CheckpointRef, slot_folder: Path, home: Home, tracker: Tracker, told: Callable[[], None]
+    ref: CheckpointRef,
+    slot_folder: Path,
+    workdir: Workdir,
+    tracker: Tracker,
+    note_progress: Callable[[], None],
 ) -> Loaded:
     lease, _, name = ref.name.partition("/")
     root = slot_folder / lease
     try:
-        if ref.home != home.name:
-            raise CheckpointError(f"it lies on another machine ({ref.home})")
+        # Also one of another home: a working folder may have been moved, copied or mounted elsewhere.
         states, extra = checkpoint.read(root, name, ref.digest)
     except CheckpointError as error:
         if ref.uri is None:
+            if ref.home != workdir.name:
+                raise CheckpointError(f"it lies on another machine ({ref.home})") from error
             raise
         log.info("fetching the checkpoint at step %d from the tracking server (%s)", ref.step, error)
-        _fetch(ref, root, name, _run_of(ref.uri), tracker, told)
+        _fetch(ref, root, name, _run_of(ref.uri), tracker, note_progress)
         states, extra = checkpoint.read(root, name, ref.digest)
     return Loaded(ref, states, extra[CURVE])
 
 
 def _fetch(
-    ref: CheckpointRef, root: Path, name: str, run_id: str, tracker: Tracker, told: Callable[[], None]
+    ref: CheckpointRef,
+    root: Path,
+    name: str,
+    run_id: str,
+    tracker: Tracker,
+    note_progress: Callable[[], None],
 ) -> None:
     prefix = PurePosixPath(ARTIFACTS) / root.name
     tracker.download(run_id, str(prefix / name), root / name)
     for path, digest in checkpoint.open_manifest(root, name, ref.digest).files.items():
         if not checkpoint.intact(root / path, digest):
             tracker.download(run_id, str(prefix / path), root / path)
-            told()
+            note_progress()
 
 
-class Keeper:
+class CheckpointStore:
     """The checkpoints that one lease writes."""
 
-    def __init__(self, folder: Path, token: int, home: Home) -> None:
+    def __init__(self, folder: Path, token: int, workdir: Workdir) -> None:
         self.root = folder / lease_folder(token)
-        self._prefix, self._home = lease_folder(token), home
+        self._prefix, self._workdir = lease_folder(token), workdir
         self._lock = threading.Lock()
         self._written: dict[str, Written] = {}
         self._unrecorded: set[str] = set()
         self._uploading: str | None = None
         self._uploaded: set[str] = set()
+        self._newest: Sequence[str] = ()
+        self._run_id: str | None = None
         self.last: Written | None = None
 
     @property
@@ -129,17 +145,17 @@ class Keeper:
             name = f"{self._prefix}/{written.name}"
             self.last = self._written[name] = written
             self._unrecorded.add(name)
-        return CheckpointRef(written.step, name, written.digest, self._home.name)
+        return CheckpointRef(written.step, name, written.digest, self._workdir.name)
 
-    def recorded(self, ref: CheckpointRef, lease: Lease) -> None:
-        """A checkpoint is recorded on the slot: delete local files that nothing recorded or waiting needs."""
+    def prune(self, ref: CheckpointRef, lease: Lease) -> None:
+        """Delete local files that no checkpoint needs, now that the slot has recorded `ref`."""
         with self._lock:
             self._unrecorded.discard(ref.name)
-            wanted = {ref.name for ref in lease.checkpoints} | self._unrecorded | {self._uploading}
-            self._written = {n: w for n, w in self._written.items() if n in wanted or w is self.last}
+            needed = {ref.name for ref in lease.checkpoints} | self._unrecorded | {self._uploading}
+            self._written = {n: w for n, w in self._written.items() if n in needed or w is self.last}
             checkpoint.prune(self.root, list(self._written.values()), CURVE_FILES)
 
-    def upload(self, ref: CheckpointRef, lease: Lease, run_id: str, tracker: Tracker) -> bool:
+    def upload(self, ref: CheckpointRef, run_id: str, tracker: Tracker) -> bool:
         """Store a written checkpoint in the trial's run; False where a newer one has taken its place."""
         with self._lock:
             written = self._written.get(ref.name)
@@ -148,27 +164,30 @@ class Keeper:
             return False
         try:
             needed = [*written.files, written.name]
+            if run_id != self._run_id:  # a new run, where the one before was deleted, has none of them
+                self._run_id, self._uploaded = run_id, set()
             new = [path for path in needed if path not in self._uploaded]
             artifacts = f"{ARTIFACTS}/{self._prefix}"
             # The manifest last: where it is, everything it names is.
             for path in new:
                 tracker.upload(run_id, {f"{artifacts}/{path}": self.root / path})
             self._uploaded.update(new)
-            self._delete_unneeded(lease, run_id, tracker, needed)
+            self._newest = needed
         finally:
             with self._lock:
                 self._uploading = None
         return True
 
-    def _delete_unneeded(self, lease: Lease, run_id: str, tracker: Tracker, needed: Sequence[str]) -> None:
+    def prune_uploaded(self, lease: Lease, run_id: str, tracker: Tracker) -> None:
+        """Delete files from the run that neither the newest upload nor a checkpoint recorded as uploaded needs."""
         recorded = {ref.name for ref in lease.checkpoints if ref.uri is not None}
         with self._lock:
             kept = [w for name, w in self._written.items() if name in recorded]
-        still = {path for w in kept for path in (*w.files, w.name)} | set(needed)
+        still = {path for w in kept for path in (*w.files, w.name)} | set(self._newest)
         for path in sorted(self._uploaded - still):
             tracker.delete(run_id, f"{ARTIFACTS}/{self._prefix}/{path}")
             self._uploaded.discard(path)
 
 
 CURVE_FILES = ("curve.jsonl", "curve.sent")
-"""Files of the spool, which lies in the same folder and is nobody's checkpoint."""
+"""Files of the spool, which lie in the same folder and belong to no checkpoint."""

@@ -5,22 +5,23 @@ import re
 import subprocess
 from typing import Any
 
-from search.worker.launching import LEAVE_SECONDS, Job, LaunchRefused
+from search.launch.job import LEAVE_SECONDS, Job, LaunchRefused
 
 STOPPED = 143
-"""Exit code of a worker that was told to leave, where a scheduler takes 0 for a study that has ended."""
+"""Exit code of a worker that a signal stopped: Kubernetes takes 0 for a study that has ended."""
 REFUSED = 2
 """Exit code of a worker whose options or addresses are wrong: trying again changes nothing."""
 TRIES = 20
 """Failures of one worker on Kubernetes after which it is not started again."""
 LONGEST_NAME = 63
-"""Letters of a host name or a label's value."""
+"""Most characters of a host name, and of a label's value."""
 
 
 def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> dict[str, Any]:
-    """An Indexed Job of workers. The addresses come from a Secret, not from the manifest.
+    """The manifest of an Indexed Job with one worker an index, as plain data for JSON or YAML.
 
-    A worker that was preempted is started again and has not failed; one that is refused is not started again.
+    `secret` names the Secret whose entries become environment variables: the addresses of storage and tracking server
+    are not in the manifest. Preemption does not count as a failure; a refused worker (exit code 2) is not restarted.
     """
     resources: dict[str, Any] = {"requests": {"cpu": str(job.cpus)}}
     if job.gpus:
@@ -28,7 +29,7 @@ def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> d
     container = {
         "name": "worker",
         "image": image,
-        "command": ["python", *job.words, "--stopped-code", str(STOPPED)],
+        "command": ["python", *job.argv, "--stopped-code", str(STOPPED)],
         "envFrom": [{"secretRef": {"name": secret}}],
         "resources": resources,
     }
@@ -54,7 +55,7 @@ def manifest(job: Job, image: str, secret: str, namespace: str = "default") -> d
 
 
 def _failures(container: Any) -> list[dict[str, Any]]:
-    """What the end of a worker means, the first that applies."""
+    """Rules of `podFailurePolicy`, of which the first that applies decides what the end of a worker means."""
     disrupted = {"type": "DisruptionTarget", "status": "True"}
     refused = {"containerName": container, "operator": "In", "values": [REFUSED]}
     return [
@@ -64,7 +65,7 @@ def _failures(container: Any) -> list[dict[str, Any]]:
 
 
 def kubectl(document: str) -> str:
-    """Apply a manifest; what kubectl says. Raises LaunchRefused."""
+    """Apply a manifest (JSON or YAML) and return what kubectl printed. Raises LaunchRefused."""
     try:
         done = subprocess.run(
             ["kubectl", "apply", "-f", "-"], input=document, capture_output=True, text=True, check=False
@@ -77,16 +78,16 @@ def kubectl(document: str) -> str:
 
 
 def _job_name(job: Job) -> str:
-    """Short enough for the host names of its pods, which are the job's name and their number."""
+    """The job's name, short enough for the host names of its pods, which append their number."""
     name = re.sub("[^a-z0-9]", "-", f"omad-{job.study}".lower())
-    return _shortened(name, LONGEST_NAME - len(f"-{job.workers - 1}"))
+    return _shorten(name, LONGEST_NAME - len(f"-{job.workers - 1}"))
 
 
 def _label(study: str) -> str:
-    return _shortened(study, LONGEST_NAME)
+    return _shorten(study, LONGEST_NAME)
 
 
-def _shortened(name: str, most: int) -> str:
+def _shorten(name: str, most: int) -> str:
     """The name, ending with a letter or digit; what is cut off of a long one becomes its digest."""
     if len(name) > most:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -1,13 +1,13 @@
-"""The model card: what somebody who finds a published policy should know, in Markdown."""
+"""The model card: what a user of a published policy should know, in Markdown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from omad_core.policy import Policy
-from search.slots.view import Returns
-from search.spec.spec import StudySpec
+from omad_core.results.statistics import Summary
+from search.study.study_spec import StudySpec
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,19 @@ class Facts:
     params: Mapping[str, Any]
     score: float
     step: int
-    returns: Returns | None = None
-    """On fresh episodes, once the study has its report."""
+    returns: Summary | None = None
+    """Of its own policy on fresh episodes, once the study has its report."""
+    confirmed: Sequence[str] = ()
+    """What training it again on held-out seeds showed, a line each."""
 
 
 def figure(value: Any) -> str:
-    """A parameter for people: numbers with four digits; the run has them as they were sampled."""
+    """A parameter as shown to people: four significant digits; the run stores it as sampled."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def request(policy: Policy) -> str:
-    """The body of a request that `mlflow models serve` answers: one joint observation of zeros."""
+    """The body of a request to `mlflow models serve`: one joint observation of zeros."""
     return json.dumps({"inputs": [[0.0] * sum(policy.spec.obs_dims)], "params": {"deterministic": True}})
 
 
@@ -40,15 +42,16 @@ def lone_request(policy: Policy) -> str:
 
 
 def model_card(facts: Facts, uri: str, policy: Policy) -> str:
-    """The whole card; it fits into what MLflow keeps of a version's description."""
+    """The card in Markdown, short enough for a version's description in MLflow."""
     spec, study = policy.spec, facts.spec
     params = "\n".join(f"| `{name}` | {figure(value)} |" for name, value in facts.params.items())
     versions = ", ".join(f"{name} {version}" for name, version in sorted(spec.versions.items()))
     widths = zip(spec.agents, spec.obs_dims, spec.action_dims, strict=True)
     agents = ", ".join(f"`{agent}` ({obs} -> {act})" for agent, obs, act in widths)
+    algorithm = str(policy.notes.get("algorithm", study.config.algorithm)).upper()
     return f"""# {study.name}: trial {facts.number}
 
-Decentralised OMAD policies for `{spec.name}` ({spec.env_id}), trained for {facts.step:,} environment steps.
+Decentralised {algorithm} policies for `{spec.name}` ({spec.env_id}), trained for {facts.step:,} environment steps.
 
 {_returns(facts, uri)}
 - Measured with {versions}; other versions give other returns.
@@ -84,10 +87,12 @@ def _returns(facts: Facts, uri: str) -> str:
         f"- Score: {facts.score:.1f}, the mean return of its last {facts.spec.score_evaluations} evaluations "
         "while it trained; it was chosen by that, so the score flatters it."
     )
+    confirmed = "".join(f"- {line}\n" for line in facts.confirmed)
     if facts.returns is None:
-        return f"{score}\n  `omad-search evaluate {uri}` measures it on fresh episodes."
+        return f"{confirmed}{score}\n  `omad-search evaluate {uri}` measures it on fresh episodes."
     found = facts.returns
     return (
-        f"- Return on {found.episodes} fresh episodes: {found.mean:.1f}, "
-        f"95 % interval {found.low:.1f} to {found.high:.1f}.\n{score}"
+        f"{confirmed}- Return of this policy on {found.count} fresh episodes: {found.mean:.1f}, "
+        f"95 % interval over episodes {found.low:.1f} to {found.high:.1f}; training again with another seed gives "
+        f"another policy.\n{score}"
     )

@@ -1,4 +1,4 @@
-"""Publishing: what is left to do when a trial has its result: curve, model, run, and then the checkpoints go."""
+"""Publishing: an ended trial's curve, model and status go to its run; then its checkpoints are deleted."""
 
 import logging
 import tempfile
@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 
 from omad_core.policy import Policy
-from search.records import overview
-from search.records.carrying import carry
-from search.records.home import remove
-from search.records.model_card import Facts, model_card
-from search.records.recording import Rooms, end_run
-from search.slots import budget, slots
+from search.checkpoints.workdir import remove
+from search.recording import study_run
+from search.recording.bundle import write_bundle
+from search.recording.model_card import Facts, model_card
+from search.recording.slot_run import RecordingContext, SlotRun, end_run
+from search.slots import budget, lease_writes
 from search.slots.lease import Lease, SlotRow
-from search.spec.spec import StudySpec
 from search.storage.patience import patiently
 from search.storage.store import Store
+from search.study.confirm import training_name
+from search.study.study_spec import StudySpec
 from tracking.sender import send_curve
-from tracking.spool import Spool
+from tracking.spool.spool import Spool
 from tracking.tracker import ModelFiles
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ FOREVER = 2**62
 
 @dataclass(frozen=True)
 class Result:
-    """An ended trial, as its worker or whoever stepped in for it knows it."""
+    """An ended trial, as its worker knows it, or the one that publishes in its place."""
 
     spec: StudySpec
     number: int
@@ -47,32 +48,41 @@ class Result:
     spool: Spool
 
 
-def publish(rooms: Rooms, lease: Lease, run_id: str, result: Result, slot_folder: Path) -> str | None:
-    """Send what is left, store the model, end the run, note it on the slot. Every step can be repeated.
+def publish(
+    context: RecordingContext, lease: Lease, run: SlotRun, result: Result, slot_folder: Path
+) -> str | None:
+    """Send the rest of the curve, store the model, end the run, record it on the slot. Every step can be repeated.
 
     Returns the model's address, if the trial has one. Raises LeaseLost, TrackingUnavailable.
     """
-    patiently(lambda: slots.check(rooms.store, lease), rooms.patience_seconds)
-    send_curve(result.spool, rooms.tracker, run_id, FOREVER)
-    model_uri = _publish_model(rooms, lease, run_id, result)
-    tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})
-    end_run(rooms.tracker, run_id, lease, tags)
-    overview.record(rooms.store, rooms.tracker, result.spec.name)
-    patiently(lambda: slots.publish(rooms.store, lease, model_uri), rooms.patience_seconds)
-    patiently(lambda: slots.forget_checkpoints(rooms.store, lease), rooms.patience_seconds)
+    patiently(lambda: lease_writes.check(context.store, lease), context.patience_seconds)
+    model_uri = run.write(lambda run_id: _record(context, lease, run_id, result))
+    study_run.record(context.store, context.tracker, result.spec.name)
+    patiently(lambda: lease_writes.publish(context.store, lease, model_uri), context.patience_seconds)
+    patiently(lambda: lease_writes.forget_checkpoints(context.store, lease), context.patience_seconds)
     remove(slot_folder)
     return model_uri
 
 
-def _publish_model(rooms: Rooms, lease: Lease, run_id: str, result: Result) -> str | None:
+def _record(context: RecordingContext, lease: Lease, run_id: str, result: Result) -> str | None:
+    """Write what the trial's run is to hold in the end; the model's address, if there is one."""
+    send_curve(result.spool, context.tracker, run_id, FOREVER)
+    model_uri = _publish_model(context, lease, run_id, result)
+    tags = {"omad.trial": str(result.number)} | ({"omad.model": model_uri} if model_uri else {})
+    end_run(context.tracker, run_id, lease, tags)
+    return model_uri
+
+
+def _publish_model(context: RecordingContext, lease: Lease, run_id: str, result: Result) -> str | None:
     if lease.outcome != "complete" or result.model_folder is None or lease.value is None:
         return None
     policy = Policy.load(result.model_folder)
     metrics = {"score": lease.value} | _last_return(result.spool)
     with tempfile.TemporaryDirectory(prefix="omad-code-") as folder:
-        files = model_files(policy, result, metrics, carry(Path(folder)))
-        uri = rooms.tracker.publish_model(run_id, f"trial-{result.number}", files)
-    _crown(rooms, lease, result, uri, policy)
+        files = model_files(policy, result, metrics, write_bundle(Path(folder)))
+        uri = context.tracker.publish_model(run_id, _model_name(result), files)
+    if result.spec.kind == "search":  # a confirmation crowns no champion
+        _register(context, lease, result, uri, policy)
     return uri
 
 
@@ -93,6 +103,7 @@ def model_files(policy: Policy, result: Result, metrics: Mapping[str, float], co
         step=result.step,
         metadata={
             "study": result.spec.name,
+            "algorithm": policy.notes.get("algorithm", result.spec.config.algorithm),
             "task": spec.name,
             "trial": result.number,
             "agents": list(spec.agents),
@@ -100,6 +111,13 @@ def model_files(policy: Policy, result: Result, metrics: Mapping[str, float], co
             "action_widths": list(spec.action_dims),
         },
     )
+
+
+def _model_name(result: Result) -> str:
+    """Named like its run."""
+    if result.spec.parent is None:
+        return f"trial-{result.number}"
+    return training_name(result.number, result.params).replace(",", "").replace(" ", "-")
 
 
 def _last_return(spool: Spool) -> dict[str, float]:
@@ -114,28 +132,29 @@ def _version(name: str) -> str:
     return metadata.version(name).partition("+")[0]
 
 
-def _crown(rooms: Rooms, lease: Lease, result: Result, uri: str, policy: Policy) -> None:
+def _register(context: RecordingContext, lease: Lease, result: Result, uri: str, policy: Policy) -> None:
     """Make the model the study's champion if no complete trial is better."""
-    best = patiently(lambda: best_slot(rooms.store, lease.study_id), rooms.patience_seconds)
+    best = patiently(lambda: best_slot(context.store, lease.study_id), context.patience_seconds)
     if lease.value is None or (best is not None and lease.value < (best.value or 0.0)):
         return
     name = f"omad-{result.spec.name}"
-    facts = Facts(result.spec, result.number, result.params, lease.value, result.step)
-    rooms.tracker.register_champion(uri, name, model_card(facts, uri, policy))
-    _give_way(rooms, lease, name)
+    params = result.spec.space.settings(result.params)
+    facts = Facts(result.spec, result.number, params, lease.value, result.step)
+    context.tracker.register_champion(uri, name, model_card(facts, uri, policy))
+    _yield_to_better(context, lease, name)
 
 
-def _give_way(rooms: Rooms, lease: Lease, name: str) -> None:
-    """Crown again who was crowned by another worker between the look at the results and our own crowning."""
-    crowned = lease.number
+def _yield_to_better(context: RecordingContext, lease: Lease, name: str) -> None:
+    """Register the best model again, where another worker registered it between our reading and our writing."""
+    registered = lease.number
     while True:
-        best = patiently(lambda: best_slot(rooms.store, lease.study_id), rooms.patience_seconds)
-        if best is None or best.number == crowned or best.mlflow_run_id is None:
+        best = patiently(lambda: best_slot(context.store, lease.study_id), context.patience_seconds)
+        if best is None or best.number == registered or best.mlflow_run_id is None:
             return
-        if best.value == lease.value or (uri := rooms.tracker.model_of(best.mlflow_run_id)) is None:
-            return  # as good as this one, or not stored yet: who stores it crowns it
-        rooms.tracker.register_champion(uri, name, None)
-        crowned = best.number
+        if best.value == lease.value or (uri := context.tracker.model_of(best.mlflow_run_id)) is None:
+            return  # as good as this one, or not stored yet: its publisher registers it
+        context.tracker.register_champion(uri, name, None)
+        registered = best.number
 
 
 def best_slot(store: Store, study_id: int) -> SlotRow | None:

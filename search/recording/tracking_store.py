@@ -1,25 +1,52 @@
-"""Whereabouts: the one MLflow store that a study is recorded in, known by the study's own run in it."""
+"""The one MLflow store that a study is recorded in, known by the study's runs in it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import update
 
 from search.errors import SpecConflict
-from search.records.overview import parent_info
-from search.slots.study import StudyHandle, open_study
-from search.spec.spec import StudySpec
+from search.recording.study_run import parent_info
+from search.slots import budget
+from search.slots.studies import StudyHandle, open_study
 from search.storage.store import Store
 from search.storage.tables import Control
+from search.study.study_spec import StudySpec
+from tracking.mlflow.moved import FILE, is_missing
 from tracking.redact import redact
 from tracking.tracker import Tracker
 
 
-def recorded_in(store: Store, handle: StudyHandle, tracker: Tracker) -> StudyHandle:
-    """The study, recorded in this MLflow store from now on if it was in none. Raises SpecConflict for another."""
+def ensure_recorded(store: Store, handle: StudyHandle, tracker: Tracker) -> StudyHandle:
+    """The study, recorded in this MLflow store from now on if it was in none.
+
+    Raises SpecConflict for another store, TrackingRefused where nothing can be recorded in this one.
+    """
+    tracker.check_study(StudySpec.from_json(handle.spec).experiment)
     if handle.tracking_run is None:
         handle = _begin(store, handle, tracker)
-    refuse_elsewhere(handle, tracker)
-    return handle
+    if not _has_trials(store, handle, tracker):  # its own run may have been deleted for good
+        refuse_elsewhere(handle, tracker)
+    return _correct_address(store, handle, tracker)
+
+
+def _correct_address(store: Store, handle: StudyHandle, tracker: Tracker) -> StudyHandle:
+    """The study; where its database file was moved, with the address that it has now."""
+    now = redact(tracker.address)
+    if not now.startswith(FILE) or not is_missing(handle.tracking or ""):
+        return handle
+    with store.write() as connection:
+        mine = (Control.study_id == handle.study_id, Control.tracking_run == handle.tracking_run)
+        connection.execute(update(Control).where(*mine).values(tracking=now))
+    return replace(handle, tracking=now)
+
+
+def _has_trials(store: Store, handle: StudyHandle, tracker: Tracker) -> bool:
+    """Whether this is the store with the runs of the study's trials; those of a copy have other ids."""
+    if handle.tracking_run is None or tracker.has_run(handle.tracking_run):
+        return False
+    runs = [row.mlflow_run_id for row in budget.rows(store, handle.study_id) if row.mlflow_run_id is not None]
+    return any(tracker.has_run(run_id) for run_id in runs)
 
 
 def refuse_elsewhere(handle: StudyHandle, tracker: Tracker, option: str = "--tracking") -> None:
@@ -41,8 +68,8 @@ def refuse_same(handle: StudyHandle, tracker: Tracker) -> None:
         raise SpecConflict(f"study {handle.name!r} is recorded in {redact(tracker.address)} already")
 
 
-def copied(store: Store, handle: StudyHandle, tracker: Tracker, ids: Mapping[str, str]) -> dict[str, str]:
-    """Old id to new id of the runs copied to a store, the study's own among them even where it had been deleted."""
+def map_runs(store: Store, handle: StudyHandle, tracker: Tracker, ids: Mapping[str, str]) -> dict[str, str]:
+    """Old id to new id of the runs copied to a store, with the study's own run even where it had been deleted."""
     if handle.tracking_run is None or handle.tracking_run in ids:
         return dict(ids)
     info = parent_info(StudySpec.from_json(handle.spec), handle, store.address)
@@ -50,7 +77,7 @@ def copied(store: Store, handle: StudyHandle, tracker: Tracker, ids: Mapping[str
 
 
 def _begin(store: Store, handle: StudyHandle, tracker: Tracker) -> StudyHandle:
-    """Open the study's run and note it; of several that do so at once, one is right."""
+    """Open the study's run and record it; of several workers that do so at once, the first one's is kept."""
     run_id = tracker.open_run(parent_info(StudySpec.from_json(handle.spec), handle, store.address))
     unknown = (Control.study_id == handle.study_id, Control.tracking_run.is_(None))
     with store.write() as connection:

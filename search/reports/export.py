@@ -1,4 +1,4 @@
-"""Exporting: a trial's policy as files that need nothing of this project's search or tracking."""
+"""Export: a trial's policy as files that need nothing of this project's search or tracking."""
 
 import json
 import warnings
@@ -22,24 +22,15 @@ class Deterministic(nn.Module):
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
-        self._policy, spec = policy, policy.spec
-        self._low = [torch.tensor(low, dtype=torch.float32) for low in spec.action_low]
-        self._high = [torch.tensor(high, dtype=torch.float32) for high in spec.action_high]
+        self._policy = policy
 
     def forward(self, obs: Tensor) -> Tensor:
         """Agents side by side, in the environment's units."""
         spec = self._policy.spec
         parts = torch.split(obs, list(spec.obs_dims), dim=1)
         seen = torch.stack([nn.functional.pad(p, (0, spec.obs_width - p.shape[1])) for p in parts])[None]
-        noise = seen.new_zeros(self._policy.actor.noises, 1, spec.num_agents, obs.shape[0], spec.action_width)
-        squashed = self._policy.squashed(seen, noise)[0]
-        scaled = [
-            low + (squashed[agent, :, :width] + 1.0) * 0.5 * (high - low)
-            for agent, (width, low, high) in enumerate(
-                zip(spec.action_dims, self._low, self._high, strict=True)
-            )
-        ]
-        return torch.cat(scaled, dim=1)
+        squashed = self._policy.squashed(seen, None)[0]
+        return torch.cat([self._policy.to_box(at, squashed[at]) for at in range(spec.num_agents)], dim=1)
 
 
 def export(policy: Policy, folder: Path) -> list[Path]:
@@ -56,7 +47,7 @@ def export(policy: Policy, folder: Path) -> list[Path]:
 
 
 def about(policy: Policy) -> dict[str, object]:
-    """What somebody needs to know to use the files, where the order of the columns matters."""
+    """What a user of the files needs to know, above all the order of the columns."""
     spec = policy.spec
     return {
         "task": spec.name,
@@ -82,8 +73,8 @@ def _script(policy: Policy) -> torch.jit.ScriptModule:
     width = sum(policy.spec.obs_dims)
     draw = torch.Generator().manual_seed(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer tells of constants, and that it has a successor
-        traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
+        warnings.simplefilter("ignore")  # the tracer warns of constants, and that it has a successor
+        traced: torch.jit.ScriptModule = torch.jit.trace(
             Deterministic(policy), torch.randn(TRACED_ROWS, width, generator=draw)
         )
     obs = torch.randn(CHECKED_ROWS, width, generator=draw)

@@ -1,4 +1,4 @@
-"""Picturing: the learning curves and a film of the best trial, as artifacts of its run and of the study's."""
+"""Plots: the learning curves and a video of the best trial, as artifacts of its run and of the study's."""
 
 import logging
 import tempfile
@@ -9,8 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from search.errors import CannotDraw
-from search.records.film import film
-from search.slots.view import StudyView, TrialView
+from search.reports.render import can_draw
+from search.reports.video import render_video
+from search.view.views import StudyView, TrialView
+from search.view.wording import count
 from tracking.errors import TrackingError
 from tracking.tracker import Tracker
 
@@ -18,12 +20,12 @@ log = logging.getLogger(__name__)
 
 FOLDER = "pictures"
 CURVES = "learning_curve.png"
-FILM = "rollout.gif"
+VIDEO = "rollout.gif"
 BEST_COLOUR, DEFAULT_COLOUR, OTHER_COLOUR = "#2563a8", "#b3661e", "#c8ccd0"
 
 
 def keep_pictures(study: StudyView, tracker: Tracker, run_id: str) -> None:
-    """Store what can be drawn; where something cannot, one line of the log says why."""
+    """Store what can be drawn; a warning in the log names what cannot."""
     best = study.best
     if best is None:
         return
@@ -32,25 +34,25 @@ def keep_pictures(study: StudyView, tracker: Tracker, run_id: str) -> None:
         folder = Path(temporary)
         try:
             pictures = {f"{FOLDER}/{CURVES}": draw_curves(study, folder / CURVES)}
-            if made := _film(best, tracker, folder):
-                pictures[f"{FOLDER}/{FILM}"] = made
+            if made := _render_video(study.task, best, tracker, folder):
+                pictures[f"{FOLDER}/{VIDEO}"] = made
             for run in runs:
                 tracker.upload(run, pictures)
         except TrackingError as error:
             log.warning("no pictures: %s", error)
 
 
-def _film(best: TrialView, tracker: Tracker, folder: Path) -> Path | None:
-    """A film of the best trial's policy, if it can be drawn here."""
-    uri = tracker.model_of(best.run_id) if best.run_id else None
+def _render_video(task: str, best: TrialView, tracker: Tracker, folder: Path) -> Path | None:
+    """A video of the best trial's policy, if it can be drawn here."""
+    uri = tracker.model_of(best.run_id) if best.run_id and can_draw(task) else None
     if uri is None:
         return None
     try:
-        film(tracker.download_model(uri, folder / "model"), folder / FILM)
+        render_video(tracker.download_model(uri, folder / "model"), folder / VIDEO)
     except CannotDraw as error:
-        log.warning("no film of trial %d: %s", best.number, error)
+        log.warning("no video of trial %d: %s", best.number, error)
         return None
-    return folder / FILM
+    return folder / VIDEO
 
 
 def draw_curves(study: StudyView, file: Path) -> Path:
@@ -73,7 +75,7 @@ def draw_curves(study: StudyView, file: Path) -> Path:
             )
     axes.set_xlabel("environment steps")
     axes.set_ylabel("mean return")
-    axes.set_title(f"{study.name}: {len(study.trials)} trials")
+    axes.set_title(f"{study.name}: {count(len(study.trials), 'trial')}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[0]:

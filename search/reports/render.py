@@ -1,4 +1,4 @@
-"""Drawing: what an environment looks like in one of its saved states, as an array of pixels."""
+"""Rendering: one of an environment's saved states as an array of pixels [H, W, 3]."""
 
 import logging
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from omad_core.config import EnvConfig
 from omad_core.envs.base import EnvState
+from omad_core.envs.catalog import find
 from omad_core.task import TaskSpec
-from omad_core.tasks import find
 from search.errors import CannotDraw
 
 log = logging.getLogger(__name__)
@@ -24,28 +24,40 @@ AGENT_PIXELS, LANDMARK_PIXELS = 12, 7
 Draw = Callable[[EnvState], NDArray[np.uint8]]
 
 
+def can_draw(task: str) -> bool:
+    """Whether there is a way to draw a task at all; machines may lack what it needs."""
+    return ":" not in task
+
+
 def drawer(spec: TaskSpec, env: EnvConfig) -> Draw:
-    """Draws the states that an environment of this task saves. Raises CannotDraw."""
-    if ":" in spec.name:
-        raise CannotDraw(f"{spec.name} is a user's own environment, which only itself could draw")
-    return _plane(spec) if find(spec.name).kind == "mpe" else _bodies(spec, env)
+    """The function that draws the states which an environment of this task saves. Raises CannotDraw."""
+    return _plane(spec) if _kind(spec) == "mpe" else _bodies(spec, env)
 
 
 def frames_per_second(spec: TaskSpec, env: EnvConfig) -> float:
-    """Environment steps of one simulated second; of MPE, which has no such thing, those that look well."""
-    if find(spec.name).kind == "mpe":
+    """Environment steps of one simulated second; of MPE, which has no such thing, those that look well.
+
+    Raises CannotDraw.
+    """
+    if _kind(spec) == "mpe":
         return 8.0
-    from omad_core.envs import bodies
+    from omad_core.envs.mujoco import bodies
 
     return 1.0 / float(bodies.read(find(spec.name), env.agent_obsk, env.args)[1].dt)
+
+
+def _kind(spec: TaskSpec) -> str:
+    if not can_draw(spec.name):
+        raise CannotDraw(f"{spec.name} is an environment of your own: films are drawn of built-in tasks only")
+    return find(spec.name).kind
 
 
 def _bodies(spec: TaskSpec, env: EnvConfig) -> Draw:
     """MuJoCo's offscreen renderer, with the camera that follows the body."""
     import mujoco
 
-    from omad_core.envs import bodies
-    from omad_core.envs.mamujoco import PHYSICS
+    from omad_core.envs.mujoco import bodies
+    from omad_core.envs.mujoco.env import PHYSICS
 
     model = bodies.read(find(spec.name), env.agent_obsk, env.args)[1].model
     data = mujoco.MjData(model)
@@ -71,16 +83,16 @@ def _plane(spec: TaskSpec) -> Draw:
         picture = Image.new("RGB", (HEIGHT, HEIGHT), "white")
         pen = ImageDraw.Draw(picture)
         scripted = len(state["position"]) - spec.num_agents
-        for number, place in enumerate(state["landmarks"]):
+        for number, location in enumerate(state["landmarks"]):
             is_goal = scripted and number == int(state["goal"])
-            _disc(pen, place, LANDMARK_PIXELS, COLOURS["goal" if is_goal else "landmark"])
-        for number, place in enumerate(state["position"]):
-            _disc(pen, place, AGENT_PIXELS, COLOURS["scripted" if number < scripted else "agent"])
+            _disc(pen, location, LANDMARK_PIXELS, COLOURS["goal" if is_goal else "landmark"])
+        for number, location in enumerate(state["position"]):
+            _disc(pen, location, AGENT_PIXELS, COLOURS["scripted" if number < scripted else "agent"])
         return np.asarray(picture, np.uint8)
 
     return draw
 
 
-def _disc(pen: ImageDraw.ImageDraw, place: NDArray[np.generic], radius: int, colour: str) -> None:
-    x, y = (np.asarray(place, np.float64) * (1, -1) / PLANE + 1.0) * HEIGHT / 2
+def _disc(pen: ImageDraw.ImageDraw, location: NDArray[np.generic], radius: int, colour: str) -> None:
+    x, y = (np.asarray(location, np.float64) * (1, -1) / PLANE + 1.0) * HEIGHT / 2
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)

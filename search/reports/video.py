@@ -1,4 +1,4 @@
-"""Film: one episode of a policy as moving pictures, made by a process of its own.
+"""Video: one episode of a policy, rendered by a process of its own.
 
 MuJoCo chooses its graphics when it is imported, and a graphics driver that crashes takes its process along.
 """
@@ -13,29 +13,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from omad_core.envs import make_env
 from omad_core.errors import OmadError
 from omad_core.policy import Policy
-from omad_core.streams import Stream, env_seeds, generator
+from omad_core.rng.streams import Stream, env_seeds
 from search.errors import CannotDraw
-from search.records.drawing import drawer, frames_per_second
+from search.reports.render import drawer, frames_per_second
 
 log = logging.getLogger(__name__)
 
 FORMATS = (".gif", ".mp4")
+HOME = Path(__file__).parents[2]
+"""Where this program's packages lie."""
 PLATFORMS = ("egl", "osmesa")
 PROCESS_SECONDS = 300.0
-FILM_RATE = 25.0
+FRAME_RATE = 25.0
 MOST_FRAMES = 150
 COLOURS = 64
 
 
-def film(policy: Path, out: Path, seed: int = 0, deterministic: bool = False) -> None:
-    """Write a film of an episode that a policy folder plays. Raises CannotDraw with a sentence."""
+def render_video(policy: Path, out: Path, seed: int = 0, deterministic: bool = False) -> None:
+    """Write a video of an episode that the policy in a folder plays. Raises CannotDraw with a sentence."""
     if out.suffix.lower() not in FORMATS:
         raise CannotDraw(f"{out} is neither a .gif nor a .mp4 file")
     if not out.resolve().parent.is_dir():
@@ -51,10 +52,12 @@ def film(policy: Path, out: Path, seed: int = 0, deterministic: bool = False) ->
 
 
 def _try(policy: Path, out: Path, seed: int, deterministic: bool, platform: str) -> str:
-    """Empty where the film was made, else why not."""
-    command = [sys.executable, "-m", "search.records.film", str(policy), str(out), "--seed", str(seed)]
+    """Render on one platform of MuJoCo's; returns an empty string, or why it failed."""
+    command = [sys.executable, "-P", "-m", "search.reports.video", str(policy), str(out), "--seed", str(seed)]
     command += ["--deterministic"] if deterministic else []
-    environment = {**os.environ, "MUJOCO_GL": platform, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # Ours first: a module of the user's own called search.py is not this package.
+    path = [str(HOME), *filter(None, sys.path)]
+    environment = {**os.environ, "MUJOCO_GL": platform, "PYTHONPATH": os.pathsep.join(path)}
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False
@@ -66,16 +69,16 @@ def _try(policy: Path, out: Path, seed: int, deterministic: bool, platform: str)
 
 
 def frames(policy: Policy, seed: int, deterministic: bool) -> Iterator[NDArray[np.uint8]]:
-    """Pictures of an episode, about 25 a second of simulated time, until it ends or enough are there."""
+    """Frames of an episode, about 25 a second of simulated time, until it ends or `MOST_FRAMES` are made."""
     draw = drawer(policy.spec, policy.env)
-    every = max(1, round(frames_per_second(policy.spec, policy.env) / FILM_RATE))
+    every = max(1, round(frames_per_second(policy.spec, policy.env) / FRAME_RATE))
     env = make_env(policy.spec.name, policy.env, 1)
     try:
         env.reset([0], env_seeds(seed, Stream.FINAL, 0, range(1)))
         for step in range(MOST_FRAMES * every):
             if step % every == 0:
                 yield draw(env.save(0))
-            answer = env.step(_act(policy, env.observe()[0], seed, step, deterministic))
+            answer = env.step(policy.squashed_at(env.observe()[0], seed, step, deterministic))
             if answer.terminated[0] or answer.truncated[0]:
                 yield draw(env.save(0))
                 return
@@ -83,19 +86,8 @@ def frames(policy: Policy, seed: int, deterministic: bool) -> Iterator[NDArray[n
         env.close()
 
 
-def _act(
-    policy: Policy, obs: NDArray[np.float64], seed: int, step: int, deterministic: bool
-) -> NDArray[np.float64]:
-    """Actions [1, A, U] for observations [1, A, O]."""
-    shape = (policy.actor.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
-    gen = generator(torch.device("cpu"), seed, Stream.FINAL, 1, step)
-    noise = torch.zeros(shape) if deterministic else torch.randn(shape, generator=gen)
-    seen = torch.from_numpy(obs.astype(np.float32)).transpose(0, 1)[None]
-    return policy.squashed(seen, noise)[0].transpose(0, 1).numpy().astype(np.float64)
-
-
 def write(pictures: Iterator[NDArray[np.uint8]], out: Path, rate: float) -> None:
-    """Write a film. Raises CannotDraw."""
+    """Write frames to a video file. Raises CannotDraw."""
     if out.suffix.lower() == ".mp4":
         _write_mp4(pictures, out, rate)
         return
@@ -118,19 +110,19 @@ def _write_mp4(pictures: Iterator[NDArray[np.uint8]], out: Path, rate: float) ->
 
 
 def main() -> int:
-    """The process that draws."""
+    """The rendering process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("policy", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--deterministic", action="store_true")
-    given = parser.parse_args()
-    part = given.out.with_name(f".{os.getpid()}.{given.out.name}")
+    arguments = parser.parse_args()
+    part = arguments.out.with_name(f".{os.getpid()}.{arguments.out.name}")
     try:
-        policy = Policy.load(given.policy)
-        rate = min(FILM_RATE, frames_per_second(policy.spec, policy.env))
-        write(frames(policy, given.seed, given.deterministic), part, rate)
-        part.replace(given.out)
+        policy = Policy.load(arguments.policy)
+        rate = min(FRAME_RATE, frames_per_second(policy.spec, policy.env))
+        write(frames(policy, arguments.seed, arguments.deterministic), part, rate)
+        part.replace(arguments.out)
     except (CannotDraw, OmadError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

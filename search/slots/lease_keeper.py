@@ -1,7 +1,7 @@
-"""Ledger: writes to the storage while training goes on, on a thread of its own.
+"""LeaseKeeper: writes to the storage while training continues, on a thread of its own.
 
-Leases are renewed for progress that was told, never by the mere beat of a clock: a hung trainer loses its slot.
-While the database is away, what was written waits in order and training does not.
+A lease is renewed for progress that the trainer noted, never by a timer alone: a hung trainer loses its slot.
+While the database is unavailable, writes wait in order and training does not.
 """
 
 import logging
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.errors import LeaseLost, SearchError, StorageUnavailable
-from search.slots import slots
+from search.slots import lease_writes
 from search.slots.lease import Lease
 from search.storage.patience import PATIENCE_SECONDS
 from search.storage.store import Store
@@ -22,7 +22,7 @@ from search.storage.store import Store
 log = logging.getLogger(__name__)
 
 Write = Callable[[Lease], Lease | None]
-"""Something written under a lease; from the lease it answers with, checkpoints and attempt are taken over."""
+"""A write under a lease; `checkpoints` and `attempt` of the lease it returns replace those of the held one."""
 
 RENEWALS_PER_LEASE = 4
 LONGEST_SILENCE = 3.0
@@ -32,112 +32,120 @@ FORGOTTEN_AFTER = 2.0
 """Progress older than this many seconds renews nothing."""
 
 
-class Hold:
-    """A lease in this worker's hands, as the ledger's thread knows it."""
+class HeldLease:
+    """A lease that this worker holds, shared by training, the lease keeper and the sender."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
         self._lock = threading.Lock()
         self.lost: LeaseLost | None = None
-        self.wanted = "running"
+        self.desired_state = "running"
         self.prune = False
         self.progress: dict[str, Any] | None = None
-        self.told = 0.0
-        self.renewed = 0.0
-        self.busy_seconds = 0.0
+        self.progressed_at = 0.0
+        self.renewed_at = 0.0
+        self.extension_seconds = 0.0
 
     @property
     def lease(self) -> Lease:
         """The lease as this worker knows it."""
         return self._lease
 
-    def change(self, **fields: Any) -> None:
-        """Learn something new of the lease; other threads' news of other fields stay."""
+    def update(self, **fields: Any) -> None:
+        """Replace fields of the lease; fields that other threads replace at the same time are kept."""
         with self._lock:
             self._lease = replace(self._lease, **fields)
 
 
-class Ledger:
-    """One thread that renews the leases held and makes their writes, in order, patiently."""
+class LeaseKeeper:
+    """One thread that renews held leases and makes their writes in order; retries while the storage is unavailable."""
 
     def __init__(
         self, store: Store, lease_seconds: float, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
         self._store, self._lease_seconds, self._patience = store, lease_seconds, patience_seconds
         self._every = min(lease_seconds / RENEWALS_PER_LEASE, LONGEST_SILENCE)
-        self._holds: list[Hold] = []
-        self._writes: deque[tuple[Hold, Write]] = deque()
+        self._holds: list[HeldLease] = []
+        self._writes: deque[tuple[HeldLease, Write]] = deque()
         self._writing = False
         self._changed = threading.Condition()
         self._closing = False
         self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="lease-keeper", daemon=True)
         self._thread.start()
 
-    def hold(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Hold:
-        """Keep a lease alive from now on; `progress` is shown at once."""
-        hold = Hold(lease)
-        hold.told = time.monotonic()
-        hold.progress = dict(progress) if progress is not None else None
+    def hold(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> HeldLease:
+        """Renew a lease from now on; `progress` is written with the first renewal."""
+        held = HeldLease(lease)
+        held.progressed_at = time.monotonic()
+        held.progress = dict(progress) if progress is not None else None
         with self._changed:
-            self._holds.append(hold)
+            self._holds.append(held)
             self._changed.notify_all()
-        return hold
+        return held
 
-    def drop(self, hold: Hold) -> None:
-        """Renew a lease no more and forget what was to be written under it."""
+    def drop(self, held: HeldLease) -> None:
+        """Stop renewing a lease and discard its queued writes."""
         with self._changed:
-            self._holds = [h for h in self._holds if h is not hold]
-            self._writes = deque((h, w) for h, w in self._writes if h is not hold)
+            self._holds = [h for h in self._holds if h is not held]
+            self._writes = deque((h, w) for h, w in self._writes if h is not held)
 
-    def tell(self, hold: Hold, progress: Mapping[str, Any] | None = None) -> None:
-        """Progress was made; the lease may be renewed for it."""
+    def note_progress(self, held: HeldLease, progress: Mapping[str, Any] | None = None) -> None:
+        """Note that training progressed; the lease may be renewed for it."""
         with self._changed:
-            hold.told = time.monotonic()
+            held.progressed_at = time.monotonic()
             if progress is not None:
-                hold.progress = dict(progress)
+                held.progress = dict(progress)
             self._changed.notify_all()
 
-    def busy(self, hold: Hold, seconds: float) -> None:
-        """The trainer says that it cannot report for up to `seconds`: extend the lease once by that."""
+    def extend(self, held: HeldLease, seconds: float) -> None:
+        """Extend the lease once by `seconds`, in which the trainer cannot report."""
         with self._changed:
-            hold.busy_seconds, hold.told = seconds, time.monotonic()
+            held.extension_seconds, held.progressed_at = seconds, time.monotonic()
             self._changed.notify_all()
 
-    def submit(self, hold: Hold, write: Write) -> None:
-        """Make a write soon, after those before it; returns at once."""
+    def submit(self, held: HeldLease, write: Write) -> None:
+        """Queue a write; returns at once."""
         with self._changed:
-            self._writes.append((hold, write))
+            self._writes.append((held, write))
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> bool:
-        """Wait until everything is written; False when time is up or the storage is lost."""
+        """Wait until the queue is empty; False after `seconds`, or when the thread has failed."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: self.failure is not None or (not self._writes and not self._writing), timeout=seconds
             )
 
+    def raise_failure(self) -> None:
+        """Raise what ended the thread, if anything did."""
+        if isinstance(self.failure, SearchError):
+            raise self.failure
+        if self.failure is not None:
+            what = f"{type(self.failure).__name__}: {self.failure}"
+            raise RuntimeError(f"the thread of the lease keeper ended: {what}") from self.failure
+
     def close(self) -> None:
-        """End the thread; unwritten writes are dropped."""
+        """End the thread; writes that are still queued are dropped."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(timeout=5.0)
 
     def _work(self) -> None:
-        away_since, pause = None, 0.25
+        unavailable_since, pause = None, 0.25
         while (hold_and_write := self._next()) is not None:
-            hold, write = hold_and_write
+            held, write = hold_and_write
             try:
-                self._make(hold, write)
-                away_since, pause = None, 0.25
+                self._make(held, write)
+                unavailable_since, pause = None, 0.25
             except StorageUnavailable as error:
-                away_since = away_since or time.monotonic()
-                self._put_back(hold, write)
-                if time.monotonic() - away_since > self._patience:
+                unavailable_since = unavailable_since or time.monotonic()
+                self._put_back(held, write)
+                if time.monotonic() - unavailable_since > self._patience:
                     self._fail(error)
                     return
-                log.warning("%s; training goes on and this is tried again", error)
+                log.warning("%s; training continues and the write is retried", error)
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - the border of this thread: the worker raises it
@@ -149,33 +157,35 @@ class Ledger:
             self.failure, self._writing = error, False
             self._changed.notify_all()
 
-    def _make(self, hold: Hold, write: Write | None) -> None:
+    def _make(self, held: HeldLease, write: Write | None) -> None:
         try:
             if write is None:
-                self._renew(hold)
-            elif hold.lost is None:
-                written = write(hold.lease)
+                self._renew(held)
+            elif held.lost is None:
+                written = write(held.lease)
                 if written is not None:
-                    hold.change(checkpoints=written.checkpoints, attempt=written.attempt)
+                    held.update(checkpoints=written.checkpoints, attempt=written.attempt)
         except LeaseLost as error:
-            hold.lost = error
+            held.lost = error
         with self._changed:
             self._writing = False
             self._changed.notify_all()
 
-    def _renew(self, hold: Hold) -> None:
+    def _renew(self, held: HeldLease) -> None:
         with self._changed:
-            begun, announced, hold.busy_seconds = time.monotonic(), hold.busy_seconds, 0.0
-            progress = hold.progress
+            begun, announced, held.extension_seconds = time.monotonic(), held.extension_seconds, 0.0
+            progress = held.progress
         try:
-            hold.wanted = slots.renew(self._store, hold.lease, self._lease_seconds + announced, progress)
+            held.desired_state = lease_writes.renew(
+                self._store, held.lease, self._lease_seconds + announced, progress
+            )
         except StorageUnavailable:
             with self._changed:
-                hold.busy_seconds = max(hold.busy_seconds, announced)
+                held.extension_seconds = max(held.extension_seconds, announced)
             raise
-        hold.renewed = begun
+        held.renewed_at = begun
 
-    def _next(self) -> tuple[Hold, Write | None] | None:
+    def _next(self) -> tuple[HeldLease, Write | None] | None:
         """The next write, or a renewal (None for its write) that is due; waited for."""
         with self._changed:
             while not self._closing:
@@ -189,25 +199,20 @@ class Ledger:
                 self._changed.wait(timeout=0.5)
         return None
 
-    def _due(self) -> Hold | None:
+    def _due(self) -> HeldLease | None:
         now = time.monotonic()
-        for hold in self._holds:
-            fresh = hold.told > hold.renewed and now - hold.told < FORGOTTEN_AFTER + self._lease_seconds / 2
-            due = hold.busy_seconds > 0 or now - hold.renewed >= self._every
-            if hold.lost is None and fresh and due:
-                return hold
+        for held in self._holds:
+            fresh = (
+                held.progressed_at > held.renewed_at
+                and now - held.progressed_at < FORGOTTEN_AFTER + self._lease_seconds / 2
+            )
+            due = held.extension_seconds > 0 or now - held.renewed_at >= self._every
+            if held.lost is None and fresh and due:
+                return held
         return None
 
-    def _put_back(self, hold: Hold, write: Write | None) -> None:
+    def _put_back(self, held: HeldLease, write: Write | None) -> None:
         with self._changed:
             self._writing = False
-            if write is not None and hold in self._holds:
-                self._writes.appendleft((hold, write))
-
-
-def check_alive(ledger: Ledger) -> None:
-    """Raise what ended the ledger's thread, if anything did."""
-    if isinstance(ledger.failure, SearchError):
-        raise ledger.failure
-    if ledger.failure is not None:
-        raise RuntimeError("the ledger's thread ended") from ledger.failure
+            if write is not None and held in self._holds:
+                self._writes.appendleft((held, write))

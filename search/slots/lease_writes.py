@@ -1,67 +1,72 @@
 """What the holder of a lease may write: each ONE conditional UPDATE, refused once the token is old.
 
-Every call can be repeated after a lost connection: one that had arrived is found out and succeeds again.
+Every call can be repeated after a lost connection: one that had arrived succeeds again.
 """
 
 import dataclasses
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, false, or_, select, update
 
 from search.errors import Duplicate, LeaseLost, TrialTaken
-from search.slots.claim import read_wanted
+from search.history import attempts, evaluations, leftovers
+from search.history.evaluations import CurvePoint
+from search.slots.claim import desired_state_in
 from search.slots.keys import MODEL
 from search.slots.lease import (
     COLUMNS,
     LEASE_SECONDS,
     MAX_ATTEMPTS,
     CheckpointRef,
+    DesiredState,
     Lease,
     Outcome,
-    Wanted,
+    checkpoints_to_json,
     lease_of,
-    stored,
 )
 from search.storage.dbclock import now
 from search.storage.store import Store
 from search.storage.tables import Slot
+
+log = logging.getLogger(__name__)
 
 KEPT_CHECKPOINTS = 2
 
 TRAINING = Slot.state == "leased"
 ENDED = Slot.state.in_(("done", "failed"))
 UNDER_LEASE = or_(TRAINING, and_(ENDED, Slot.published == false(), Slot.owner.is_not(None)))
-"""In somebody's hands: a result that was given back has no owner, and a late renewal cannot take it again."""
+"""Held by a worker: a result that was released has no owner, and a late renewal cannot take it again."""
 
 
 def renew(
     store: Store, lease: Lease, seconds: float = LEASE_SECONDS, progress: Mapping[str, Any] | None = None
-) -> Wanted:
-    """Hold the slot for `seconds` from now, tell how far it is, hear what is wanted. Raises LeaseLost.
+) -> DesiredState:
+    """Hold the slot for `seconds` from now and show its progress; the study's desired state. Raises LeaseLost.
 
-    The token decides, not the time: a lease that ran out is renewed if nobody has taken the slot.
+    The token decides, not the time: a lease that ran out is renewed unless the slot was claimed since.
     """
     values: dict[str, Any] = {"expires_at": now() + seconds}
     if progress is not None:
         values["progress"] = _finite(progress)
     with store.write() as connection:
         _write(connection, lease, UNDER_LEASE, values)
-        return read_wanted(connection, lease.study_id)
+        return desired_state_in(connection, lease.study_id)
 
 
 def record_checkpoint(
     store: Store, lease: Lease, checkpoint: CheckpointRef, keep: int = KEPT_CHECKPOINTS
 ) -> Lease:
-    """Commit a checkpoint: from now on, this is where the trial goes on. Raises LeaseLost.
+    """Commit a checkpoint: from now on the trial resumes from it. Raises LeaseLost.
 
     Recording the same one again adds where it was uploaded. A new one drops entries at or past its step:
-    they belong to another course of the trial. Compare the two leases to see which went.
+    they belong to another generation of the trial. Compare the two leases to see which were dropped.
     """
     newer = all(ref.step < checkpoint.step for ref in lease.checkpoints)
-    kept = _kept(lease.checkpoints, checkpoint, keep)
-    values: dict[str, Any] = {"checkpoints": stored(kept)}
+    kept = _checkpoints_to_keep(lease.checkpoints, checkpoint, keep)
+    values: dict[str, Any] = {"checkpoints": checkpoints_to_json(kept)}
     if newer:
         values["attempt"] = 0
     with store.write() as connection:
@@ -69,18 +74,20 @@ def record_checkpoint(
     return dataclasses.replace(lease, checkpoints=kept, attempt=0 if newer else lease.attempt)
 
 
-def _kept(known: Sequence[CheckpointRef], new: CheckpointRef, keep: int) -> tuple[CheckpointRef, ...]:
+def _checkpoints_to_keep(
+    known: Sequence[CheckpointRef], new: CheckpointRef, keep: int
+) -> tuple[CheckpointRef, ...]:
     """The newest `keep` for this machine, and the newest `keep` that others can read."""
     if any(_same(ref, new) for ref in known):
-        course = [new if _same(ref, new) else ref for ref in known]
+        history = [new if _same(ref, new) else ref for ref in known]
     else:
         mine = _writer(new)
         others = [
             ref for ref in known if ref.step < new.step or (_writer(ref) == mine and ref.step > new.step)
         ]
-        course = sorted([new, *others], key=lambda ref: -ref.step)
-    uploaded = [ref for ref in course if ref.uri is not None][:keep]
-    return tuple(ref for n, ref in enumerate(course) if n < keep or ref in uploaded)
+        history = sorted([new, *others], key=lambda ref: -ref.step)
+    uploaded = [ref for ref in history if ref.uri is not None][:keep]
+    return tuple(ref for n, ref in enumerate(history) if n < keep or ref in uploaded)
 
 
 def _writer(ref: CheckpointRef) -> str:
@@ -99,12 +106,16 @@ def bind_trial(store: Store, lease: Lease, trial_id: int) -> Lease:
         with store.write() as connection:
             _write(connection, lease, unbound, {"trial_id": trial_id}, lambda row: row.trial_id == trial_id)
     except Duplicate:
+        with store.write() as connection:
+            freed = leftovers.take_trials(connection, lease.study_id, [trial_id])
+        if freed:
+            return bind_trial(store, lease, trial_id)
         raise TrialTaken(f"trial id {trial_id} is bound to another slot") from None
     return dataclasses.replace(lease, trial_id=trial_id)
 
 
 def unbind_trial(store: Store, lease: Lease) -> Lease:
-    """Undo `bind_trial`: the trial turned out to be run by somebody else. Raises LeaseLost."""
+    """Undo `bind_trial`: the trial turned out to be run by another process. Raises LeaseLost."""
     bound = and_(TRAINING, Slot.trial_id == lease.trial_id)
     with store.write() as connection:
         _write(connection, lease, bound, {"trial_id": None}, lambda row: row.trial_id is None)
@@ -140,7 +151,7 @@ def finish(
     reason: str | None = None,
     seconds: float = LEASE_SECONDS,
 ) -> Lease:
-    """Commit how the trial ended; the lease goes on for publishing. Raises LeaseLost."""
+    """Commit how the trial ended; the lease is kept for publishing. Raises LeaseLost."""
     if value is not None and not math.isfinite(value):
         raise ValueError(f"a result must be finite, not {value}; end the trial as diverged")
     if outcome == "complete" and value is None:
@@ -155,6 +166,7 @@ def finish(
     }
     with store.write() as connection:
         _write(connection, lease, TRAINING, values, lambda row: row.outcome == outcome)
+        attempts.end(connection, lease.study_id, lease.number, outcome)
     return dataclasses.replace(lease, outcome=outcome, value=value, reason=reason, attempt=0)
 
 
@@ -165,7 +177,7 @@ def fail(
     max_attempts: int = MAX_ATTEMPTS,
     seconds: float = LEASE_SECONDS,
 ) -> Lease | None:
-    """Give the slot back because its trial raised. Raises LeaseLost.
+    """Release the slot because its trial raised; the attempt counts. Raises LeaseLost.
 
     None where it will be tried again; after the last attempt the lease to publish the failure with.
     """
@@ -182,11 +194,12 @@ def fail(
     with store.write() as connection:
         _write(connection, lease, TRAINING, values, lambda row: row.reason == reason)
         row = connection.execute(_row_query(lease)).one()
+        attempts.end(connection, lease.study_id, lease.number, row.outcome or "raised")
     return lease_of(row) if row.outcome == "failed" else None
 
 
 def release(store: Store, lease: Lease) -> None:
-    """Give the slot back, so that another worker goes on at once. Raises LeaseLost."""
+    """Release the slot, so that another worker can resume at once. Raises LeaseLost."""
     values = {
         "state": case((TRAINING, "open"), else_=Slot.state),
         "owner": None,
@@ -195,19 +208,20 @@ def release(store: Store, lease: Lease) -> None:
     }
     with store.write() as connection:
         _write(connection, lease, UNDER_LEASE, values, lambda row: row.owner is None)
+        attempts.end(connection, lease.study_id, lease.number, "released")
 
 
 def publish(store: Store, lease: Lease, model_uri: str | None = None) -> None:
-    """Commit that run, curve and model are where they belong; checkpoints may go now. Raises LeaseLost.
+    """Commit that run, curve and model are published; checkpoints may be deleted now. Raises LeaseLost.
 
-    The model's address is kept, for whoever asks without a tracking server.
+    The model's address is kept for readers without a tracking server.
     """
     ended = and_(ENDED, Slot.published == false())
     values: dict[str, Any] = {"published": True, "expires_at": None, "attempt": 0}
     with store.write() as connection:
         if model_uri is not None:
-            told = connection.scalar(_row_query(lease).with_only_columns(Slot.progress))
-            values["progress"] = {**told, MODEL: model_uri}
+            progress = connection.scalar(_row_query(lease).with_only_columns(Slot.progress))
+            values["progress"] = {**progress, MODEL: model_uri}
         _write(connection, lease, ended, values, lambda row: row.published)
 
 
@@ -216,6 +230,18 @@ def forget_checkpoints(store: Store, lease: Lease) -> Lease:
     with store.write() as connection:
         _write(connection, lease, ENDED, {"checkpoints": []})
     return dataclasses.replace(lease, checkpoints=())
+
+
+def record_evaluations(store: Store, lease: Lease, measured: Collection[CurvePoint]) -> None:
+    """Store evaluations of the slot's trial; those that are there are left as they are. Raises LeaseLost."""
+    try:
+        with store.write() as connection:
+            row = connection.execute(_row_query(lease)).one()
+            if row.token != lease.token:
+                raise _lost(lease, row)
+            evaluations.write(connection, lease.study_id, measured)
+    except Duplicate:
+        log.debug("a worker that was silent stored evaluations of slot %d at this moment", lease.number)
 
 
 def check(store: Store, lease: Lease) -> None:

@@ -1,4 +1,4 @@
-"""Alive: which workers of this machine are gone, so that their slots need not wait for their leases to run out."""
+"""Liveness: which workers of this machine are dead, so that their slots need not wait for their leases to run out."""
 
 import socket
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from search.storage.store import Store
 from search.storage.tables import Slot
 
 CLOCK_TICK = 1.0
-"""Seconds by which the start of one process may be told differently."""
+"""Seconds by which two readings of one process's start may differ."""
 
 
 @cache
@@ -34,13 +34,13 @@ def machine() -> str:
 
 
 def identity(pid: int | None = None) -> dict[str, Any]:
-    """What tells this process, or another one of this machine, from all others."""
+    """Identifies this process, or another one of this machine, among all others."""
     process = psutil.Process(pid)
     return {"machine": machine(), "pid": process.pid, "born": process.create_time()}
 
 
 def is_gone(progress: Mapping[str, Any]) -> bool:
-    """Whether a worker certainly is: one of this machine whose process has ended."""
+    """Whether a worker is certainly dead: its process was one of this machine and has ended."""
     if progress.get("machine") != machine():
         return False
     try:
@@ -52,11 +52,11 @@ def is_gone(progress: Mapping[str, Any]) -> bool:
 
 
 def expire_gone(store: Store, study_id: int) -> int:
-    """End the leases of workers of this machine that are gone; how many there were."""
+    """End the leases of dead workers of this machine; how many."""
     held = [row for row in budget.rows(store, study_id) if row.expires_in is not None and row.expires_in > 0]
     # Until its first renewal a lease shows the progress of the one before it.
-    told = [row for row in held if row.progress.get("token") == row.token]
-    return sum(_expire(store, study_id, row) for row in told if is_gone(row.progress))
+    current = [row for row in held if row.progress.get("token") == row.token]
+    return sum(_expire(store, study_id, row) for row in current if is_gone(row.progress))
 
 
 def _expire(store: Store, study_id: int, row: SlotRow) -> bool:

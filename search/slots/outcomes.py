@@ -1,4 +1,4 @@
-"""How trials report and end: the slot's row is the commit point, Optuna is told after it."""
+"""How trials report and end: the row of the slot is the commit point, Optuna learns of it afterwards."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import ColumnElement, select
 
 from search.errors import LeaseLost
-from search.slots import budget, slots
-from search.slots.binding import start, trial_id
+from search.slots import budget, lease_writes
 from search.slots.keys import SLOT
-from search.slots.lease import LEASE_SECONDS, MAX_ATTEMPTS, Lease, Outcome
+from search.slots.lease import LEASE_SECONDS, MAX_ATTEMPTS, Lease, Outcome, SlotRow
+from search.slots.trial_binding import start, trial_id
 from search.storage.store import Store
 from search.storage.tables import Slot
 
@@ -26,7 +26,7 @@ STATES: dict[str, TrialState] = {
     "diverged": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-"""What Optuna is told of each outcome; of pruned ones it takes the last reported value."""
+"""Optuna's state for each outcome; for pruned trials Optuna takes the last reported value."""
 
 CHUNK = 500
 """Ids in one query; databases limit how many it may name."""
@@ -36,15 +36,15 @@ CHUNK = 500
 class Repaired:
     """What `repair` had to do."""
 
-    told: int
-    """Trials whose slot had ended while Optuna did not know."""
+    ended: int
+    """Trials that Optuna still held as unfinished though their slot had ended."""
     orphans: int
     """Trials made for a slot that has another one."""
 
 
 def report(store: Store, lease: Lease, trial: Trial, step: int, value: float) -> None:
     """Report an intermediate value; one that is there already (from before a resume) is left. Raises LeaseLost."""
-    slots.check(store, lease)
+    lease_writes.check(store, lease)
     with store.guard():
         if step in store.rdb.get_trial(trial_id(lease)).intermediate_values:
             return
@@ -63,8 +63,8 @@ def finish(
     reason: str | None = None,
     seconds: float = LEASE_SECONDS,
 ) -> Lease:
-    """Commit how the trial ended, then tell Optuna; the lease goes on for publishing. Raises LeaseLost."""
-    ended = slots.finish(store, lease, outcome, value, reason, seconds)
+    """Commit how the trial ended, then tell Optuna; the lease is kept for publishing. Raises LeaseLost."""
+    ended = lease_writes.finish(store, lease, outcome, value, reason, seconds)
     tell(store, study, trial_id(ended), outcome, value)
     return ended
 
@@ -81,14 +81,14 @@ def fail(
 
     None where it will be tried again; else the lease to publish the failure with.
     """
-    ended = slots.fail(store, lease, reason, max_attempts, seconds)
+    ended = lease_writes.fail(store, lease, reason, max_attempts, seconds)
     if ended is not None and ended.trial_id is not None:
         tell(store, study, ended.trial_id, "failed", None)
     return ended
 
 
-def retry(store: Store, study: optuna.Study, numbers: Sequence[int] | None = None) -> list[int]:
-    """Give failed slots (all, or those named) a new trial with the same parameters; which were."""
+def retry(store: Store, study: optuna.Study, numbers: Sequence[int] | None = None) -> list[SlotRow]:
+    """Give failed slots (all, or those named) a new trial with the same parameters; which, as they were."""
     repair(store, study)
     return budget.reopen_failed(store, study._study_id, numbers)
 
@@ -104,11 +104,11 @@ def tell(store: Store, study: optuna.Study, ended: int, outcome: Outcome, value:
         try:
             study.tell(number, value if state is TrialState.COMPLETE else None, state, skip_if_finished=True)
         except UpdateFinishedTrialError:
-            log.debug("trial %d was told by somebody else at the same moment", number)
+            log.debug("trial %d was ended by another worker at the same moment", number)
 
 
 def repair(store: Store, study: optuna.Study) -> Repaired:
-    """Do what workers that died left undone. Any worker may, at any time: when it starts, idles and ends."""
+    """Do what dead workers left undone. Any worker may, at any time: when it starts, idles and ends."""
     with store.guard():
         unfinished = store.rdb.get_all_trials(
             study._study_id, deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)
@@ -118,14 +118,14 @@ def repair(store: Store, study: optuna.Study) -> Repaired:
     }
     loose = [t for t in unfinished if t._trial_id not in bound and t.state is TrialState.RUNNING]
     named = {row.number: row for row in _rows(store, study, Slot.number, _named(loose))}
-    told = [bound[t._trial_id] for t in unfinished if t._trial_id in bound and bound[t._trial_id].outcome]
+    ended = [bound[t._trial_id] for t in unfinished if t._trial_id in bound and bound[t._trial_id].outcome]
     orphans = [t for t in loose if _orphan(t, named.get(t.user_attrs.get(SLOT)))]
-    for row in told:
+    for row in ended:
         tell(store, study, row.trial_id, row.outcome, row.value)
     for trial in orphans:
         log.info("trial %d is of no slot and ends as failed", trial.number)
         tell(store, study, trial._trial_id, "failed", None)
-    return Repaired(len(told), len(orphans))
+    return Repaired(len(ended), len(orphans))
 
 
 def _orphan(trial: FrozenTrial, slot: Any) -> bool:
@@ -140,11 +140,11 @@ def _named(trials: Iterable[FrozenTrial]) -> set[int]:
 
 
 def _rows(store: Store, study: optuna.Study, column: Any, values: Iterable[int]) -> list[Any]:
-    wanted = sorted(values)
+    ids = sorted(values)
     columns = (Slot.number, Slot.trial_id, Slot.outcome, Slot.value)
     found: list[Any] = []
-    for n in range(0, len(wanted), CHUNK):
-        named: ColumnElement[bool] = column.in_(wanted[n : n + CHUNK])
+    for n in range(0, len(ids), CHUNK):
+        named: ColumnElement[bool] = column.in_(ids[n : n + CHUNK])
         with store.read() as connection:
             query = select(*columns).where(Slot.study_id == study._study_id, named)
             found += connection.execute(query).all()

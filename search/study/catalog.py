@@ -1,28 +1,26 @@
-"""The catalog of studies: finds study files, layers them with a profile and explicit wishes, makes the spec.
+"""The catalog of studies: finds study files, layers them with a profile and explicit options, makes the spec.
 
-Later layers override earlier ones: dataclass defaults, `_base.toml`, the study's file, the profile (of
-`_base.toml`, then of the study's file), then what was given explicitly.
+Later layers override earlier ones: dataclass defaults, those of the algorithm, `_base.toml`, its profile, the study's
+file, that file's profile, then options. A file that extends another comes after that one and its profile.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from omad_core import settings
-from omad_core.config import TrainConfig
+from omad_core.envs.catalog import TASKS
+from omad_core.envs.catalog import find as find_task
 from omad_core.errors import ConfigError, TaskError
-from omad_core.tasks import find as find_task
-from search.spec.components import Component
-from search.spec.dimensions import Dimension
-from search.spec.given import Given
-from search.spec.space import Space
-from search.spec.spec import StudySpec
-from search.spec.study_files import Layer, StudyFile, read
-
-BASE = "_base"
+from search.study.files.algorithms import of_algorithms, with_defaults
+from search.study.files.folders import BASE, SHIPPED, user_file, user_names
+from search.study.files.layers import component_of, confirm_of, numbers_of, overrides_of
+from search.study.files.study_file import Layer, StudyFile, read
+from search.study.origin import CONFIRM, Origin
+from search.study.pruners import PRUNERS
+from search.study.requested import Requested
+from search.study.samplers import SAMPLERS
+from search.study.study_spec import StudySpec
 
 
 @dataclass(frozen=True)
@@ -41,49 +39,44 @@ class Study:
         return tuple(dict.fromkeys(name for file in self.files for name in file.profiles))
 
     def layers(self, profile: str) -> list[Layer]:
-        """Files, then their profiles of this name. Raises ConfigError for an unknown one."""
+        """Each file, followed by its profile of this name. Raises ConfigError for one that no file has."""
         if profile not in self.profiles:
             raise ConfigError(settings.unknown("profile", profile, self.profiles))
-        return [file.layer for file in self.files] + [
-            file.profiles[profile] for file in self.files if profile in file.profiles
-        ]
+        layers: list[Layer] = []
+        for file in self.files:
+            layers += [file.layer, *(file.profiles[name] for name in (profile,) if name in file.profiles)]
+        return layers
 
 
-def shipped() -> list[str]:
+def list_shipped() -> list[str]:
     """Names of the studies that come with the package."""
-    names = (Path(entry.name) for entry in resources.files("studies").iterdir())
-    return sorted(name.stem for name in names if name.suffix == ".toml" and name.stem != BASE)
+    return sorted(file.stem for file in SHIPPED.glob("*.toml") if file.stem in TASKS)
 
 
 def find(task: str) -> Study:
-    """The study of a task's name, a TOML file's path or a `module:factory`. Raises ConfigError, TaskError."""
+    """The study of a name, a TOML file's path or a `module:factory`. Raises ConfigError, TaskError.
+
+    A name is a file of the user's folders, else a shipped study, which is called like its task.
+    """
     if task.endswith(".toml"):
         return _of_file(Path(task))
+    if own := user_file(task):
+        return _of_file(own)
     if ":" in task:
         return Study(task, re.sub(r"[^A-Za-z0-9_-]+", "-", task).strip("-_"), (_shipped(BASE),))
+    if task not in TASKS and (names := user_names()):
+        raise TaskError(settings.unknown("task or study", task, [*names, *list_shipped()]))
     return Study(find_task(task).name, task, (_shipped(BASE), _shipped(task)))
 
 
-def build(study: Study, given: Given, *, has_gpu: bool, name: str | None = None) -> StudySpec:
+def build(study: Study, requested: Requested, *, has_gpu: bool, name: str | None = None) -> StudySpec:
     """The effective spec. Raises ConfigError naming the file, table, setting or option at fault."""
-    profile = given.profile or ("gpu" if has_gpu else "laptop")
+    profile = requested.profile or ("gpu" if has_gpu else "laptop")
     layers = study.layers(profile)
-    config = settings.replace(_config(layers, study.task), given.train)
-    numbers: dict[str, Any] = {}
-    for layer in layers:
-        numbers.update(layer.numbers)
     try:
-        return StudySpec(
-            name=name or study.name,
-            profile=profile,
-            train=settings.to_dict(config),
-            space=_space(layers).without(tuple(given.train)),
-            sampler=_component("sampler", "tpe", layers),
-            pruner=_component("pruner", "median", layers),
-            **{**numbers, **given.numbers},
-        )
+        return _spec(study, profile, [*layers, requested.layer()], requested, name)
     except ConfigError as error:
-        if not study.path or repr(name) in str(error):  # a name that was given is not the file's
+        if not study.path or str(error).startswith(study.path) or _possible(study, profile, layers):
             raise
         raise ConfigError(f"{study.path}: {error}") from None
 
@@ -92,7 +85,7 @@ def check(study: Study) -> None:
     """Refuse a study any of whose profiles cannot be used. Raises ConfigError."""
     for profile in study.profiles:
         try:
-            build(study, Given(profile=profile), has_gpu=False)
+            build(study, Requested(profile=profile), has_gpu=False)
         except ConfigError as error:
             raise ConfigError(f"profile {profile}: {error}") from None
 
@@ -106,8 +99,8 @@ def _of_file(path: Path) -> Study:
         raise ConfigError(f"the study file {path} is not UTF-8 text") from None
     files = [_shipped(BASE)]
     if file.extends is not None:
-        if file.extends not in shipped():
-            raise ConfigError(f"{path}: {settings.unknown('study to extend', file.extends, shipped())}")
+        if file.extends not in list_shipped():
+            raise ConfigError(f"{path}: {settings.unknown('study to extend', file.extends, list_shipped())}")
         files.append(_shipped(file.extends))
     task = file.task or files[-1].task
     if task is None:
@@ -121,35 +114,36 @@ def _of_file(path: Path) -> Study:
 
 
 def _shipped(name: str) -> StudyFile:
-    entry = resources.files("studies") / f"{name}.toml"
-    return read(entry.read_text(encoding="utf-8"), f"studies/{name}.toml")
+    return read((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"), f"studies/{name}.toml")
 
 
-def _config(layers: Iterable[Layer], task: str) -> TrainConfig:
-    config = TrainConfig(task=task)
-    for layer in layers:
-        try:
-            config = settings.replace(config, layer.train)
-        except ConfigError as error:
-            raise ConfigError(f"{layer.source} [train]: {error}") from None
-    return config
+def _spec(
+    study: Study, profile: str, layers: list[Layer], requested: Requested, name: str | None = None
+) -> StudySpec:
+    origin = Origin(
+        file=study.path,
+        digest=study.files[-1].digest if study.path else "",
+        options={**requested.numbers, **requested.train, **({} if requested.confirm else {CONFIRM: False})},
+        overrides=overrides_of(with_defaults(layers)),
+    )
+    config, space = of_algorithms(layers, study.task)
+    return StudySpec(
+        name=name or study.name,
+        profile=profile,
+        config=config,
+        space=space,
+        sampler=component_of("sampler", "tpe", SAMPLERS, layers),
+        pruner=component_of("pruner", "median", PRUNERS, layers),
+        origin=origin,
+        confirm=confirm_of(layers) if requested.confirm else None,
+        **numbers_of(layers),
+    )
 
 
-def _space(layers: Iterable[Layer]) -> Space:
-    dimensions: dict[str, tuple[Dimension, ...]] = {}
-    for layer in layers:
-        dimensions.update(layer.space)
-    return Space(tuple(each for alternatives in dimensions.values() for each in alternatives))
-
-
-def _component(what: str, default: str, layers: Sequence[Layer]) -> Component:
-    """The last name given, with all options given for that name."""
-    name, options = default, dict[str, Any]()
-    for layer in layers:
-        table: Mapping[str, Any] = getattr(layer, what)
-        if table.get("name", name) != name:
-            name, options = table["name"], {}
-        options.update({key: value for key, value in table.items() if key != "name"})
-    if not isinstance(name, str):
-        raise ConfigError(f"[{what}] name = {name!r} is not text")
-    return Component(name, options)
+def _possible(study: Study, profile: str, layers: list[Layer]) -> bool:
+    """Whether the files alone make a spec: what is wrong then came from options."""
+    try:
+        _spec(study, profile, layers, Requested())
+    except ConfigError:
+        return False
+    return True

@@ -20,7 +20,7 @@ from optuna.pruners import (
 
 from omad_core.config import TrainConfig
 from omad_core.settings import check, setting
-from search.spec.components import Component, options
+from search.study.components import Component, options
 
 
 class Pruner(Protocol):
@@ -90,14 +90,14 @@ class Patient(Median):
 
     def build(self, train: TrainConfig) -> BasePruner:
         """The median pruner behind a condition of its own."""
-        with warnings.catch_warnings():  # experimental since 2021; a person who names it should not be told
+        with warnings.catch_warnings():  # experimental since 2021; no news to whoever names it
             warnings.simplefilter("ignore", ExperimentalWarning)
             return PatientPruner(self._keeping(50.0, train), patience=self.patience, min_delta=self.min_delta)
 
 
 @dataclass(frozen=True)
 class SuccessiveHalving:
-    """Asynchronous successive halving: of the trials at a rung, the best 1/reduction go on to the next."""
+    """Asynchronous successive halving: of the trials at a rung, the best 1/reduction continue to the next."""
 
     min_evaluations: int = setting(3, "Evaluations before the first rung", low=1, high=100_000)
     reduction: int = setting(3, "Length of a rung over the one before", low=2, high=100)

@@ -1,31 +1,30 @@
-"""Status: a study as it stands in its storage, for whoever looks; nothing is changed."""
+"""Status: a study as it stands in its storage; nothing is changed."""
 
 import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from search.slots import budget
-from search.slots.history import Head, all_trials, heads, marked
-from search.slots.keys import START
+from search.slots import budget, claim, liveness
+from search.slots.keys import COST, DEFAULTS, START, UPDATES
 from search.slots.lease import SlotRow
-from search.slots.outsiders import outsiders
 from search.slots.score import mean
-from search.slots.study import StudyHandle
-from search.slots.view import StudyView, TrialState, TrialView
-from search.spec.spec import StudySpec
-from search.storage.store import Store
-
-RUNNING_FOR = 0.0
-"""Seconds that a lease must still have for its trial to be shown as running."""
+from search.slots.studies import StudyHandle, refuse_deleted
+from search.storage.reader import Reader
+from search.study.confirm import CANDIDATE, SEED, held_out_label
+from search.study.study_spec import StudySpec
+from search.view.external_trials import external_trials
+from search.view.trial_history import TrialHead, all_trials, find_marked, heads
+from search.view.views import StudyView, TrialState, TrialView
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep this process's garbage collector out of a block: thousands of small objects are made there, and stay."""
     gc.disable()
     try:
@@ -35,25 +34,29 @@ def uncollected() -> Iterator[None]:
 
 
 def read(
-    store: Store,
+    store: Reader,
     handle: StudyHandle,
     tracking: str = "",
     began: float | None = None,
     recent: int | None = None,
 ) -> StudyView:
-    """The study now; `began`: time.monotonic() of the command that shows it, for its own elapsed time.
+    """The study at one moment; `began`: time.monotonic() of the command that shows it, for its own elapsed time.
 
     `recent`: how many of the newest trials have parameters and curves, beside the defaults, the best and those in work;
-    all have without it, which takes longer where there are thousands.
+    all have without it, which takes longer where there are thousands. Raises StorageUnavailable, StudyDeleted.
     """
-    spec = StudySpec.from_json(handle.spec)
-    slots = budget.rows(store, handle.study_id)
-    whole = None if recent is None else _whole(slots, recent) | marked(store, handle.study_id, START)
-    known = heads(store, handle.study_id)
-    trials = {t._trial_id: t for t in all_trials(store, handle.study_id, whole)}
+    spec, study_id = StudySpec.from_json(handle.spec), handle.study_id
+    with store.snapshot() as moment:
+        refuse_deleted(moment, handle)
+        slots = budget.rows(moment, study_id)
+        whole = None if recent is None else _whole(slots, recent) | find_marked(moment, study_id, START)
+        known = heads(moment, study_id)
+        trials = {t._trial_id: t for t in all_trials(moment, study_id, whole)}
+        others = external_trials(moment, handle, known)
+        desired = claim.read_desired_state(moment, study_id)
+    slots = [_without_dead_worker(slot) for slot in slots]
     views = [_view(spec, slot, known, trials) for slot in slots]
     default = next((t.number for t in trials.values() if t.user_attrs.get(START) == 0), None)
-    others = outsiders(store, handle, known)
     elapsed = time.monotonic() - began if began is not None else _age(handle, views, known.values())
     return StudyView(
         name=handle.name,
@@ -61,7 +64,8 @@ def read(
         profile=spec.profile,
         storage=store.address,
         tracking=tracking,
-        wanted=handle.wanted,
+        wanted=desired,
+        parent=spec.parent.name if spec.parent else "",
         trials=views,
         default_number=default,
         elapsed_seconds=max(0.0, elapsed),
@@ -71,6 +75,12 @@ def read(
         workers=sorted({view.worker for view in views if (view.lease_seconds or 0.0) > 0.0}),
         unpublished=[view.number for slot, view in zip(slots, views, strict=True) if _left(slot)],
     )
+
+
+def _without_dead_worker(slot: SlotRow) -> SlotRow:
+    """The slot; where its worker was one of this machine and is gone, with a lease that has run out."""
+    held = (slot.expires_in or 0.0) > 0.0 and slot.progress.get("token") == slot.token
+    return replace(slot, expires_in=0.0) if held and liveness.is_gone(slot.progress) else slot
 
 
 def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:
@@ -83,11 +93,11 @@ def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:
 
 
 def _left(slot: SlotRow) -> bool:
-    """Whether a trial has its result, and what is to be sent of it lies on a machine where nobody is at it."""
+    """Whether a trial has its result, and no worker is sending what MLflow lacks of it."""
     return slot.outcome is not None and not slot.published and (slot.expires_in or 0.0) <= 0.0
 
 
-def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Iterable[Head]) -> float:
+def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Iterable[TrialHead]) -> float:
     """Seconds from the creation of a study until now, or until its last trial ended."""
     ends = [head.ended for head in trials if head.ended is not None]
     over = bool(ends) and all(view.ended for view in views)
@@ -95,7 +105,7 @@ def _age(handle: StudyHandle, views: Sequence[TrialView], trials: Iterable[Head]
 
 
 def _view(
-    spec: StudySpec, slot: SlotRow, known: Mapping[int, Head], trials: Mapping[int, FrozenTrial]
+    spec: StudySpec, slot: SlotRow, known: Mapping[int, TrialHead], trials: Mapping[int, FrozenTrial]
 ) -> TrialView:
     if slot.trial_id is None or slot.trial_id not in known:
         return _trial(spec, slot, slot.number, None)
@@ -105,10 +115,11 @@ def _view(
 def _trial(spec: StudySpec, slot: SlotRow, number: int, trial: FrozenTrial | None) -> TrialView:
     progress: Mapping[str, Any] = slot.progress or {}
     if progress.get("token", slot.token) != slot.token and slot.outcome is None:
-        progress = {}  # told by the worker before this one
-    reported = [v for _, v in sorted(trial.intermediate_values.items())] if trial else []
+        progress = {}  # written by the worker before this one
+    reports = sorted(trial.intermediate_values.items()) if trial else []
+    reported = [value for _, value in reports]
     saved = max([ref.step for ref in slot.checkpoints], default=0)
-    step = int(progress.get("step") or saved)  # a worker that has just taken it up has told nothing yet
+    step = int(progress.get("step") or saved)  # a worker that has just taken it up has written nothing yet
     if slot.outcome is None and not _lives(slot):
         step = saved
     if slot.outcome == "complete":
@@ -117,14 +128,17 @@ def _trial(spec: StudySpec, slot: SlotRow, number: int, trial: FrozenTrial | Non
     return TrialView(
         number=number,
         state=_state(slot),
-        params=dict(trial.params) if trial else {},
+        params=spec.space.settings(trial.params) if trial else {},
         step=step,
         env_steps=spec.config.env_steps,
         curve=reported,
-        curve_step=max(trial.intermediate_values, default=0) if trial else 0,
+        curve_steps=[at for at, _ in reports],
+        curve_step=reports[-1][0] if reports else 0,
         score=score,
         steps_per_second=progress.get("env_steps_per_second"),
         updates_per_second=progress.get("updates_per_second"),
+        updates=progress.get(UPDATES),
+        processor_seconds=progress.get(COST),
         worker=slot.owner or "",
         device=str(progress.get("device", "")),
         lease_seconds=_lease(slot),
@@ -132,7 +146,16 @@ def _trial(spec: StudySpec, slot: SlotRow, number: int, trial: FrozenTrial | Non
         run_id=slot.mlflow_run_id,
         model_uri=slot.model_uri,
         note=slot.reason or "",
+        label=_label(trial) if spec.parent and trial else "",
     )
+
+
+def _label(trial: FrozenTrial) -> str:
+    """Which candidate and held-out seed a confirmation's trial is, also before Optuna has its parameters."""
+    given = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    if CANDIDATE not in given or SEED not in given:
+        return ""
+    return held_out_label(given[CANDIDATE], given[SEED], bool(trial.user_attrs.get(DEFAULTS)))
 
 
 def _lease(slot: SlotRow) -> float | None:
@@ -148,7 +171,7 @@ def _running_score(reported: Sequence[float], last: int) -> float | None:
 
 
 def _lives(slot: SlotRow) -> bool:
-    return slot.state == "leased" and (slot.expires_in or 0.0) > RUNNING_FOR
+    return slot.state == "leased" and (slot.expires_in or 0.0) > 0.0
 
 
 def _state(slot: SlotRow) -> TrialState:

@@ -1,4 +1,4 @@
-"""History: all trials of a study in a few plain queries; Optuna makes an object of every row, which takes longer."""
+"""All trials of a study in a few plain queries; Optuna makes an object of every row, which takes longer."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Select, Table, select
 
-from search.storage.store import Store
+from search.storage.reader import Reader
 
 TRIALS: Table = models.TrialModel.__table__
 PARAMS: Table = models.TrialParamModel.__table__
@@ -24,24 +24,33 @@ UNUSUAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 """What Optuna's column of types says of numbers that databases do not store."""
 
 
-class Head(NamedTuple):
-    """What a glance at a trial tells; of thousands, reading more takes a while."""
+class TrialHead(NamedTuple):
+    """Number, state and end of a trial; of thousands, reading more takes a while."""
 
     number: int
     state: TrialState
     ended: datetime | None
-    """UTC, without saying so."""
+    """In UTC, without a time zone."""
 
 
-def heads(store: Store, study_id: int) -> dict[int, Head]:
+def heads(store: Reader, study_id: int) -> dict[int, TrialHead]:
     """Every trial by its id, in the order of their numbers. Raises StorageUnavailable."""
     columns = TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state, TRIALS.c.datetime_complete
     query = select(*columns).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
     with store.read() as connection:
-        return {trial_id: Head(*head) for trial_id, *head in connection.execute(query)}
+        return {trial_id: TrialHead(*head) for trial_id, *head in connection.execute(query)}
 
 
-def all_trials(store: Store, study_id: int, only: Collection[int] | None = None) -> list[FrozenTrial]:
+def times(store: Reader, study_id: int) -> dict[int, tuple[float, float | None]]:
+    """When each begun trial began and ended, by its number; seconds since 1970. Raises StorageUnavailable."""
+    columns = TRIALS.c.number, TRIALS.c.datetime_start, TRIALS.c.datetime_complete
+    query = select(*columns).where(TRIALS.c.study_id == study_id, TRIALS.c.datetime_start.is_not(None))
+    with store.read() as connection:
+        found: Sequence[Any] = connection.execute(query).all()
+    return {number: (_seconds(began), _seconds(ended) if ended else None) for number, began, ended in found}
+
+
+def all_trials(store: Reader, study_id: int, only: Collection[int] | None = None) -> list[FrozenTrial]:
     """Every trial, or those of these ids, as Optuna has it, by number. Raises StorageUnavailable."""
     with store.read() as connection:
         query = select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
@@ -63,7 +72,7 @@ def all_trials(store: Store, study_id: int, only: Collection[int] | None = None)
     return list(trials.values())
 
 
-def marked(store: Store, study_id: int, key: str) -> set[int]:
+def find_marked(store: Reader, study_id: int, key: str) -> set[int]:
     """Ids of the trials that have a user attribute of this name."""
     query = select(TRIALS.c.trial_id).join(USER, USER.c.trial_id == TRIALS.c.trial_id)
     with store.read() as connection:
@@ -112,6 +121,11 @@ def _distribution(text: str) -> BaseDistribution:
 
 def _number(value: float | None, kind: Any) -> float:
     return UNUSUAL[kind.name] if value is None else value
+
+
+def _seconds(time: datetime) -> float:
+    """Optuna stores UTC without saying so."""
+    return time.replace(tzinfo=UTC).timestamp()
 
 
 def _local(time: datetime | None) -> datetime | None:

@@ -1,5 +1,6 @@
-"""What a person sees of a study: plain data, read from storage and spools, shown by the command line."""
+"""What a person sees of a study: plain data, read from a storage, shown by the command line."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any, Literal
 TrialState = Literal["waiting", "running", "released", "complete", "pruned", "diverged", "failed"]
 """`released`: half-trained, and free to be taken up by a worker."""
 
+_STEP = re.compile(r"\bstep \d[\d,]*")
 ENDED: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed")
 
 
@@ -24,18 +26,27 @@ class TrialView:
     """Environment steps of the whole training."""
     curve: Sequence[float] = ()
     """Mean return of each evaluation so far, over the trial's seeds."""
+    curve_steps: Sequence[int] = ()
+    """Environment steps at each of them."""
     curve_step: int = 0
-    """Environment steps at the last of them; `step` is told less often."""
+    """Environment steps at the last of them; `step` is written less often."""
     score: float | None = None
     """Mean of its last evaluations: the value the search maximises. None before the first evaluation."""
     steps_per_second: float | None = None
     updates_per_second: float | None = None
+    updates: int | None = None
+    """Critic updates done, of one seed; None before the first."""
+    processor_seconds: float | None = None
+    """What training it has cost so far: of its worker's processors, or of its GPU. None where it was not measured."""
     worker: str = ""
-    """Who trains it, or did so last, such as `host:4711`: machine and process."""
+    """The worker that trains it, or did so last, such as `host:4711`: machine and process."""
     device: str = ""
-    """Where that worker trains it, such as `cuda:0`; empty before it has told."""
+    """Where that worker trains it, such as `cuda:0`; empty before it has written that."""
     lease_seconds: float | None = None
-    """How long its worker's lease still runs; negative where it ran out and nobody took it up. None without one."""
+    """Seconds that its worker's lease still runs; None without one.
+
+    Negative since it ran out; 0 where its worker was one of this machine and is gone.
+    """
     attempt: int = 0
     """Claims without a newer checkpoint."""
     run_id: str | None = None
@@ -44,11 +55,35 @@ class TrialView:
     """Its published model."""
     note: str = ""
     """One phrase: why it ended, or what it is busy with."""
+    label: str = ""
+    """Of a confirmation: what it trains, such as `held-out 1 of defaults`."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.label or f"trial {self.number}"
 
     @property
     def ended(self) -> bool:
         """Whether it has its result."""
         return self.state in ENDED
+
+    @property
+    def reason(self) -> str:
+        """The first line of why it ended, without the state's own name."""
+        first = next(iter(self.note.splitlines()), "")
+        return first.removeprefix(f"{self.state}: ").removeprefix(f"{self.state} ") or "no reason is known"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why trials ended without a result, where they did for one reason."""
+
+    state: TrialState
+    reason: str
+    """As the first of them has it."""
+    numbers: Sequence[int]
+    """The trials, by number."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +107,15 @@ class StudyView:
     eta_seconds: float | None = None
     """Estimate of the time to its end. None while nothing is known, 0 when it has ended."""
     external: int = 0
-    """Trials that others added to the Optuna study: they inform the sampler and do not count."""
+    """Trials that other programs added to the Optuna study: they inform the sampler and do not count."""
     enqueued: int = 0
     """Trials that a person enqueued and no slot has taken yet."""
     workers: Sequence[str] = ()
-    """Those who hold a lease now. One that waits for a free trial holds none."""
+    """Workers that hold a lease now. One that waits for a free trial holds none."""
+    parent: str = ""
+    """Of a confirmation: the search whose best it trains again."""
     unpublished: Sequence[int] = ()
-    """Ended trials whose curve or model is not in MLflow yet, with nobody at it."""
+    """Ended trials whose curve or model is not in MLflow yet, and that no worker is sending."""
 
     @cached_property
     def best(self) -> TrialView | None:
@@ -102,27 +139,29 @@ class StudyView:
         held = [trial for trial in self.trials if trial.lease_seconds is not None]
         return sorted(held, key=lambda t: ((t.lease_seconds or 0.0) > 0.0, t.worker, t.number))
 
+    @cached_property
+    def failures(self) -> Sequence["Failure"]:
+        """Trials that failed, grouped by reason, the commonest first.
+
+        Where no trial has completed and none is left, also those that diverged or were pruned.
+        """
+        nothing_found = self.ended and self.best is None
+        return self._grouped(*(("failed", "diverged", "pruned") if nothing_found else ("failed",)))
+
+    @cached_property
+    def without_result(self) -> Sequence["Failure"]:
+        """Trials that failed or diverged, grouped by reason, the commonest first."""
+        return self._grouped("failed", "diverged")
+
+    def _grouped(self, *states: TrialState) -> Sequence["Failure"]:
+        groups: dict[tuple[str, str], list[TrialView]] = {}
+        for trial in self.trials:
+            if trial.state in states:
+                # One cause met at several steps is one reason.
+                groups.setdefault((trial.state, _STEP.sub("step", trial.reason)), []).append(trial)
+        largest_first = sorted(groups.values(), key=len, reverse=True)
+        return [Failure(g[0].state, g[0].reason, [t.number for t in g]) for g in largest_first]
+
     def count(self, *states: TrialState) -> int:
         """Trials in these states."""
         return sum(trial.state in states for trial in self.trials)
-
-
-@dataclass(frozen=True)
-class Returns:
-    """Mean return over fresh episodes, with an interval."""
-
-    mean: float
-    low: float
-    high: float
-    """Ends of the 95 % bootstrap interval of the mean."""
-    episodes: int
-
-
-@dataclass(frozen=True)
-class ReportView:
-    """What a study found: the best trial beside the defaults and random play, on the same episodes."""
-
-    study: StudyView
-    best: Returns | None = None
-    default: Returns | None = None
-    random: Returns | None = None

@@ -1,11 +1,16 @@
-"""Numbers as people read them."""
+"""Wording: counts, values and times as people write them."""
 
 import math
 from typing import Any
 
 
+def count(number: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def value(anything: Any) -> str:
-    """A parameter's value: three digits are enough to tell it from another."""
+    """A parameter's value: three digits are enough to distinguish it from another."""
     match anything:
         case None:
             return "none"
@@ -24,13 +29,6 @@ def score(number: float | None) -> str:
     return f"{number:,.1f}" if abs(number) < 10_000 else f"{number:,.0f}"
 
 
-def rate(number: float | None) -> str:
-    """Something a second."""
-    if number is None:
-        return "-"
-    return f"{number:.1f}" if 0 < number < 10 else f"{number:,.0f}"
-
-
 def duration(seconds: float) -> str:
     """`0:42`, `12:03`, `3:07:12`, `2 d 03 h`."""
     whole = max(0, round(seconds))
@@ -38,16 +36,3 @@ def duration(seconds: float) -> str:
         return f"{whole // 86_400} d {whole % 86_400 // 3_600:02} h"
     hours, minutes, rest = whole // 3_600, whole % 3_600 // 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def remaining(seconds: float | None) -> str:
-    """How much longer it takes, as roughly as it is known."""
-    if seconds is None:
-        return "time left not known yet"
-    if seconds < 60:
-        return f"about {max(5, round(seconds / 5) * 5):.0f} s left" if seconds > 0 else "no time left"
-    if seconds < 3_600:
-        return f"about {seconds / 60:.0f} min left"
-    return (
-        f"about {seconds / 3_600:.1f} h left" if seconds < 86_400 else f"about {seconds / 86_400:.1f} d left"
-    )

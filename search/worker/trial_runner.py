@@ -1,6 +1,7 @@
-"""Course: one leased trial on its way through this worker's population, from claim to result."""
+"""TrialRunner: one leased trial that trains in a population of this worker, from claim to result."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,71 +10,102 @@ from typing import Any
 
 from optuna.trial import Trial
 
+from omad_core.checkpoint.state import MemberState
 from omad_core.config import TrainConfig
-from omad_core.errors import CheckpointError, TaskError
+from omad_core.errors import CheckpointError, NotFinite, TaskError
 from omad_core.events import Broken, Busy, Diverged, Evaluated, Event, Finished, MemberId, Progress, Warned
 from omad_core.policy import Policy
 from omad_core.population import Population
-from omad_core.state import MemberState
-from search.records.keeping import Keeper, Loaded
-from search.records.recording import Recording, Rooms
-from search.records.rows import Gathering
-from search.slots import endings, slots
-from search.slots.ledger import Hold
+from search.checkpoints.store import Loaded
+from search.history.evaluations import CurvePoint
+from search.recording.checkpoint_transfer import CheckpointTransfer
+from search.recording.curve_rows import SeedAggregator
+from search.recording.trial_run import TrialRun
+from search.slots import lease_writes, outcomes
+from search.slots.keys import COST, UPDATES
+from search.slots.lease import Lease
+from search.slots.lease_keeper import HeldLease
 from search.slots.score import Evaluations, curve, mean, score
-from search.spec.spec import StudySpec
-from tracking.point import Row
-from tracking.spool import Spool
+from search.slots.trial_binding import trial_id
+from search.view.wording import count
+from search.worker import faults
+from search.worker.context import WorkerContext
+from tracking.row import Row
+from tracking.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SHARE = 0.02
 """Largest share of a trial's time that its checkpoints may cost."""
+COST_METRIC = "time/processor_seconds"
+"""In each row of a curve, and so in checkpoints: what a trial that goes on from one has cost up to there."""
 
 
-class Course:
+class TrialRunner:
     """The seeds of one trial as members of a population, their curve and their checkpoints."""
 
     def __init__(
         self,
-        rooms: Rooms,
-        spec: StudySpec,
-        hold: Hold,
+        context: WorkerContext,
+        held: HeldLease,
         trial: Trial,
         configs: Sequence[TrainConfig],
         spool: Spool,
-        keeper: Keeper,
-        recording: Recording,
+        transfer: CheckpointTransfer,
+        recording: TrialRun,
     ) -> None:
-        self.hold, self.trial, self.configs = hold, trial, tuple(configs)
+        self.held, self.trial, self.configs = held, trial, tuple(configs)
         self.spool, self.recording = spool, recording
-        self._rooms, self._spec, self._keeper = rooms, spec, keeper
-        self._gathering = Gathering(len(configs))
+        self._context, self._spec, self._transfer = context, context.spec, transfer
+        self._population: Population | None = None
+        self._aggregator = SeedAggregator(len(configs))
         self._members: dict[MemberId, int] = {}
         self._evaluations: list[list[tuple[int, Sequence[float]]]] = [[] for _ in configs]
         self._finished: set[MemberId] = set()
         self._progress: dict[str, Any] = {}
-        self._steps = 0
-        self._next_checkpoint = time.monotonic() + spec.checkpoint_seconds
+        self._steps, self._cost = 0, 0.0
+        self._next_checkpoint = time.monotonic() + context.spec.checkpoint_seconds
         self.diverged: str | None = None
+        """Why the trial ends as diverged."""
 
     def begin(self, population: Population, loaded: Loaded | None, facts: Mapping[str, Any]) -> None:
         """Admit the seeds, from a checkpoint where there is one. Raises ConfigError, CheckpointError."""
         states: Sequence[MemberState | None] = loaded.states if loaded else [None] * len(self.configs)
         if len(states) != len(self.configs):
             raise CheckpointError(
-                f"the checkpoint holds {len(states)} seeds, the trial has {len(self.configs)}"
+                f"the checkpoint holds {count(len(states), 'seed')}, the trial has {len(self.configs)}"
             )
+        self._population = population
         for seed, (config, state) in enumerate(zip(self.configs, states, strict=True)):
             self._members[population.admit(config, state)] = seed
-            if state is not None:
-                self._evaluations[seed] = [(at, returns) for at, returns in state.records["evaluations"]]
+            for step, returns in state.records["evaluations"] if state is not None else []:
+                self._keep_evaluation(seed, step, returns)
+        if loaded is not None:
+            self._recall()
         self.spool.replace(loaded.curve if loaded else b"")
         self._steps = loaded.ref.step if loaded else 0
+        self._cost = _cost_so_far(self.spool)
         self._progress = {**facts, "step": self._steps, "env_steps": self.configs[0].env_steps}
-        self._rooms.ledger.tell(self.hold, self._progress)
+        self._context.lease_keeper.note_progress(self.held, self._progress)
         for step, value in curve(self._evaluations):
             self._report(step, value)
+
+    def _recall(self) -> None:
+        """Store the evaluations of a checkpoint, if its writer could not; what each had cost is not known."""
+        self._record(
+            [
+                self._row(seed, s, returns)
+                for seed, each in enumerate(self._evaluations)
+                for s, returns in each
+            ]
+        )
+
+    @property
+    def population(self) -> Population:
+        """What it trains in; there is one once it has begun."""
+        if self._population is None:
+            raise RuntimeError("the trial has not begun")
+        return self._population
 
     @property
     def members(self) -> list[MemberId]:
@@ -91,114 +123,148 @@ class Course:
         return self._steps
 
     def score(self) -> float | None:
-        """The trial's score as things stand."""
-        return score(self.evaluations, self._spec.score_evaluations)
+        """The trial's score so far; None before its first evaluation, and where it is not finite."""
+        value = score(self.evaluations, self._spec.score_evaluations)
+        return value if value is not None and math.isfinite(value) else None
 
     @property
     def evaluations(self) -> list[Evaluations]:
-        """Of each seed, all evaluations so far."""
+        """Of each seed, all evaluations so far; those that are not finite are left out."""
         return [list(each) for each in self._evaluations]
 
-    def hear(self, event: Event) -> None:
-        """What the population says of one of the members. Raises TaskError where one cannot go on."""
+    def charge(self, seconds: float) -> None:
+        """Add to what training it has cost: processor seconds, on a GPU seconds of that."""
+        self._cost += seconds
+        self._progress[COST] = round(self._cost, 2)
+
+    def handle_event(self, event: Event) -> None:
+        """Take an event of one of the members. Raises NotFinite, and TaskError, for a member that cannot train on."""
         match event:
             case Progress():
-                self._trained(event)
+                self._take_progress(event)
             case Evaluated():
-                self._evaluated(event)
+                self._take_evaluation(event)
             case Finished():
                 self._finished.add(event.member)
             case Diverged():
                 self.diverged = (
                     f"{event.what} at step {event.env_steps:,} (seed {self._seed_of(event.member)})"
                 )
+            case Broken(error=NotFinite() as error):
+                raise error
             case Broken(error=error):
                 what = f"go on at step {event.env_steps:,}" if event.env_steps else "begin"
-                raise TaskError(f"it cannot {what}: {type(error).__name__}: {error}") from error
+                raise TaskError(f"it cannot {what}: {faults.reason_of(error)}") from error
             case Warned():
                 log.warning("trial %d at step %d: %s", self.trial.number, event.env_steps, event.message)
             case Busy():
-                self._rooms.ledger.busy(self.hold, event.at_most_seconds)
+                self._context.lease_keeper.extend(self.held, event.at_most_seconds)
 
     def _seed_of(self, member: MemberId) -> int:
         return self.configs[self._members[member]].seed
 
-    def _trained(self, event: Progress) -> None:
+    def _take_progress(self, event: Progress) -> None:
         self._steps = event.env_steps
-        self._progress["step"] = event.env_steps
+        self._progress |= {"step": event.env_steps, UPDATES: event.updates}
         for name in ("env_steps_per_second", "updates_per_second"):
             if f"time/{name}" in event.metrics:
                 self._progress[name] = round(event.metrics[f"time/{name}"], 2)
-        self._rooms.ledger.tell(self.hold, self._progress)
+        self._context.lease_keeper.note_progress(self.held, self._progress)
         if event.metrics:
-            self._append(self._gathering.trained(self._members[event.member], event.env_steps, event.metrics))
+            self._append(
+                self._aggregator.add_metrics(self._members[event.member], event.env_steps, event.metrics)
+            )
 
-    def _evaluated(self, event: Evaluated) -> None:
+    def _take_evaluation(self, event: Evaluated) -> None:
         seed = self._members[event.member]
-        self._evaluations[seed].append((event.env_steps, event.returns))
-        row = self._gathering.evaluated(seed, event.env_steps, event.returns, event.lengths)
+        if not self._keep_evaluation(seed, event.env_steps, event.returns):
+            return
+        self._record([self._row(seed, event.env_steps, event.returns, self._cost / len(self.configs))])
+        row = self._aggregator.add_evaluation(seed, event.env_steps, event.returns, event.lengths)
         self._append(row)
         if row is not None:
             self._report(row.step, mean([v for s, v in curve(self._evaluations) if s == row.step]))
 
+    def _keep_evaluation(self, seed: int, step: int, returns: Sequence[float]) -> bool:
+        """Keep an evaluation for the score; one that is not finite ends the trial as diverged instead."""
+        unusual = next((value for value in returns if not math.isfinite(value)), None)
+        if unusual is not None:
+            which = f"(seed {self.configs[seed].seed})"
+            self.diverged = f"a return of its evaluation at step {step:,} was {unusual} {which}"
+            return False
+        self._evaluations[seed].append((step, returns))
+        return True
+
+    def _row(
+        self, seed: int, step: int, returns: Sequence[float], seconds: float | None = None
+    ) -> CurvePoint:
+        return CurvePoint(trial_id(self.held.lease), self.configs[seed].seed, step, returns, seconds)
+
+    def _record(self, measured: Sequence[CurvePoint]) -> None:
+        """Store evaluations as rows, without waiting."""
+
+        def write(lease: Lease) -> None:
+            lease_writes.record_evaluations(self._context.store, lease, measured)
+
+        self._context.lease_keeper.submit(self.held, write)
+
     def _append(self, row: Row | None) -> None:
         if row is not None:
-            metrics = {**row.metrics, **self._rooms.watch.take()}
+            metrics = {**row.metrics, COST_METRIC: round(self._cost, 2), **self._context.watch.take()}
             self.spool.append([replace(row, metrics=metrics)])
 
     def _report(self, step: int, value: float) -> None:
-        """Have the value reported and hear whether to prune, without waiting."""
+        """Report a value to Optuna and ask whether to prune, without waiting; a sum that overflowed is not reported."""
+        if not math.isfinite(value):
+            return
 
         def write(lease: Any) -> None:
-            endings.report(self._rooms.store, lease, self.trial, step, value)
-            with self._rooms.store.guard():
-                self.hold.prune = self.hold.prune or self.trial.should_prune()
+            outcomes.report(self._context.store, lease, self.trial, step, value)
+            with self._context.store.guard():
+                self.held.prune = self.held.prune or self.trial.should_prune()
 
-        self._rooms.ledger.submit(self.hold, write)
+        self._context.lease_keeper.submit(self.held, write)
 
     def show_progress(self) -> None:
-        """Have the slot show where the trial stands now, whenever the next renewal would be."""
+        """Write the progress to the slot now, not with the next renewal."""
         progress, seconds = dict(self._progress), self._spec.lease_seconds
+        self._context.lease_keeper.note_progress(self.held, progress)  # later renewals write the same
 
         def write(lease: Any) -> None:
-            slots.renew(self._rooms.store, lease, seconds, progress)
+            lease_writes.renew(self._context.store, lease, seconds, progress)
 
-        self._rooms.ledger.submit(self.hold, write)
+        self._context.lease_keeper.submit(self.held, write)
 
-    def due_for_checkpoint(self, population: Population) -> bool:
+    def due_for_checkpoint(self) -> bool:
         """Whether it is time to write one; not while an evaluation is due or running.
 
-        That would be no part of it: whoever goes on from there would have to play its episodes again.
+        A checkpoint holds no running evaluation: its episodes would have to be played again after a resume.
         """
         due = time.monotonic() >= self._next_checkpoint
-        return due and all(population.between_evaluations(member) for member in self.members)
+        return due and all(self.population.between_evaluations(member) for member in self.members)
 
-    def checkpoint(self, population: Population) -> None:
-        """Write a checkpoint here; have it recorded, then sent. Raises CheckpointError, TrackingError."""
+    def checkpoint(self) -> None:
+        """Write a checkpoint here; it is recorded, then uploaded. Raises CheckpointError, TrackingError."""
         begun = time.monotonic()
-        stored = self._keeper.stored or [(0, 0)] * len(self._members)
-        states = [population.snapshot(m, mark) for m, mark in zip(self.members, stored, strict=True)]
-        with population.saving():
-            curve = self.spool.dump()
-            ref = self._keeper.write(states, curve)
-
-        def record(lease: Any) -> Any:
-            recorded = slots.record_checkpoint(self._rooms.store, lease, ref)
-            self._keeper.recorded(ref, recorded)
-            self.recording.checkpointed(ref, curve.count(b"\n"))
-            return recorded
-
-        self._rooms.ledger.submit(self.hold, record)
+        stored = self._transfer.stored or [(0, 0)] * len(self._members)
+        states = [self.population.snapshot(m, mark) for m, mark in zip(self.members, stored, strict=True)]
+        with self.population.saving():
+            self._transfer.write(states, self.spool.dump())
         cost = time.monotonic() - begun
         pause = max(self._spec.checkpoint_seconds, cost / CHECKPOINT_SHARE)
         self._next_checkpoint = time.monotonic() + pause
 
-    def save_model(self, population: Population, folder: Path) -> Path:
-        """Keep the policy of the seed with the best score."""
+    def save_model(self, folder: Path) -> Path:
+        """Write the policy of the seed with the best score."""
         best = best_seed(self.evaluations, self._spec.score_evaluations)
-        policy = population.policy(self.members[best])
+        policy = self.population.policy(self.members[best])
         save_model(policy, folder, self.configs[best], self.trial.number)
         return folder
+
+
+def _cost_so_far(curve: Spool) -> float:
+    """What a trial had cost by the end of this curve; 0 for one of a release that did not measure it."""
+    return max((row.metrics.get(COST_METRIC, 0.0) for row in curve.rows()), default=0.0)
 
 
 def best_seed(evaluations: Sequence[Evaluations], last: int) -> int:
@@ -210,4 +276,7 @@ def best_seed(evaluations: Sequence[Evaluations], last: int) -> int:
 
 def save_model(policy: Policy, folder: Path, config: TrainConfig, trial: int) -> None:
     """A policy folder that says which trial and seed it is of."""
-    policy.save(folder, {"trial": trial, "seed": config.seed, "env_steps": config.env_steps})
+    policy.save(
+        folder,
+        {"algorithm": config.algorithm, "trial": trial, "seed": config.seed, "env_steps": config.env_steps},
+    )
