@@ -11,10 +11,11 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from cli import as_json, looking
-from cli.console import out
 from cli.errors import FAILURE
 from cli.options import DEFAULT_STORAGE, Devices, Json, Storage, Tracking, Workers
+from cli.setup import lookup
+from cli.show import as_json, numbers
+from cli.show.console import out
 
 MARKS = {True: ("ok", "green"), False: ("FAILS", "red")}
 PROBE_STEPS = 500
@@ -80,7 +81,7 @@ def _print(finding: Finding) -> None:
 
 
 def _versions() -> Finding:
-    from tracking.provenance import provenance
+    from tracking.machine.provenance import provenance
 
     facts = provenance()
     packages = facts["packages"]
@@ -94,7 +95,7 @@ def _versions() -> Finding:
 def _machine() -> Finding:
     import psutil
 
-    from tracking.provenance import provenance
+    from tracking.machine.provenance import provenance
 
     facts, memory = provenance(), psutil.virtual_memory()
     says = (
@@ -107,8 +108,8 @@ def _machine() -> Finding:
 def _devices(devices: str) -> Finding:
     import torch
 
-    from cli.devices import plan
-    from tracking.provenance import provenance
+    from cli.process.placement import plan
+    from tracking.machine.provenance import provenance
 
     plan(devices, None, 1)
     seen = provenance()["gpus"]
@@ -142,9 +143,9 @@ def _simulator() -> Finding:
 
 
 def _disk() -> Finding:
-    from search.records.home import open_home
+    from search.checkpoints.workdir import open_workdir
 
-    root = open_home().root.resolve()
+    root = open_workdir().root.resolve()
     free = shutil.disk_usage(_nearest(root)).free
     says = f"{free / 10**9:,.1f} GB free for checkpoints in {root}"
     writable = os.access(_nearest(root), os.W_OK)
@@ -158,12 +159,12 @@ def _nearest(path: Path) -> Path:
 
 
 def _storage(storage: str) -> Finding:
-    from search.slots.study import list_studies
+    from search.slots.studies import list_studies
     from search.storage import urls
     from search.storage.store import open_storage
 
     url = urls.parse(storage)
-    shown = urls.redacted_url(url)
+    shown = urls.redact_url(url)
     if urls.backend(url) is urls.SQLITE and url.database and not Path(url.database).exists():
         return _to_be_created("storage", shown, Path(url.database))
     with open_storage(storage) as store:
@@ -172,15 +173,15 @@ def _storage(storage: str) -> Finding:
 
 
 def _tracking(tracking: str | None) -> Finding:
-    from tracking import mlflow_address
-    from tracking.mlflow_tracker import MlflowTracker
+    from tracking.mlflow import address as mlflow_address
+    from tracking.mlflow.tracker import MlflowTracker
 
     address = mlflow_address.resolve(tracking)
     path = mlflow_address.sqlite_path(address)
     if path is not None and not path.exists():
-        return _to_be_created("tracking", looking.shown(address), path)
+        return _to_be_created("tracking", lookup.redact_tracking(address), path)
     MlflowTracker(tracking).check()
-    return Finding("tracking", True, f"{looking.shown(address)} answers")
+    return Finding("tracking", True, f"{lookup.redact_tracking(address)} answers")
 
 
 def _to_be_created(what: str, shown: str, path: Path) -> Finding:
@@ -195,17 +196,17 @@ def _to_be_created(what: str, shown: str, path: Path) -> Finding:
 
 
 def _plan(devices: str, workers: int | None) -> Finding:
-    from cli.devices import plan
-    from search.spec import catalog
-    from search.spec.given import Given
+    from cli.process.placement import plan
+    from search.study import catalog
+    from search.study.requested import Requested
 
-    budget = catalog.build(catalog.find("hopper"), Given(), has_gpu=plan(devices, workers, 1).has_gpu)
+    budget = catalog.build(catalog.find("hopper"), Requested(), has_gpu=plan(devices, workers, 1).has_gpu)
     chosen = plan(devices, workers, budget.trials)
     count = len(chosen.devices)
     where = ", ".join(dict.fromkeys(chosen.devices))
     says = (
-        f"`omad-search run --task hopper` takes profile {budget.profile}: {budget.trials} trials of "
-        f"{budget.config.env_steps:,} steps, {count} worker{'s' if count != 1 else ''} on {where}, "
+        f"`omad-search run --task hopper` takes profile {budget.profile}: {numbers.count(budget.trials, 'trial')} of "
+        f"{budget.config.env_steps:,} steps, {numbers.count(count, 'worker')} on {where}, "
         f"{chosen.threads} thread{'s' if chosen.threads != 1 else ''} each"
     )
     return Finding("run", True, says, {"profile": budget.profile, "workers": chosen.devices})

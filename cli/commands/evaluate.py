@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import as_json, words
-from cli.console import say
 from cli.options import Json, Tracking
+from cli.show import as_json, numbers
+from cli.show.console import say
 
 if TYPE_CHECKING:
     from omad_core.policy import Policy
@@ -29,18 +29,18 @@ def evaluate(
     video: Annotated[
         Path | None,
         typer.Option(
-            "--video", metavar="FILE", help="Film of the first seconds of an episode: .gif or .mp4."
+            "--video", metavar="FILE", help="Video of the first seconds of an episode: .gif or .mp4."
         ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Play whole episodes with a model: mean, interquartile mean, 95 % interval."""
-    from omad_core.assessment import assess
-    from omad_core.statistics import summarise
+    from omad_core.results.assessment import assess
+    from omad_core.results.statistics import summarise
 
     policy = _load(model, tracking)
     if video is not None:
-        _film(policy, video, seed, deterministic)
+        _render_video(policy, video, seed, deterministic)
     assessment = assess(policy, episodes, seed, deterministic)
     summary = summarise(assessment.returns)
     if json:
@@ -63,22 +63,22 @@ def evaluate(
     mean_length = sum(assessment.lengths) / len(assessment.lengths)
     versions = ", ".join(f"{name} {version}" for name, version in policy.spec.versions.items())
     say(f"{policy.spec.name}: {episodes} fresh episodes of {policy.spec.env_id}, actions {how}")
-    say(f"mean return          {words.score(summary.mean)}")
-    say(f"95 % interval        {words.score(summary.low)} to {words.score(summary.high)}")
-    say(f"interquartile mean   {words.score(summary.iqm)}")
+    say(f"mean return          {numbers.score(summary.mean)}")
+    say(f"95 % interval        {numbers.score(summary.low)} to {numbers.score(summary.high)}")
+    say(f"interquartile mean   {numbers.score(summary.iqm)}")
     say(f"mean episode length  {mean_length:,.1f}")
     say(f"measured with        {versions}")
     if video is not None:
-        say(f"film                 {video}")
+        say(f"video                {video}")
 
 
-def _film(policy: "Policy", video: Path, seed: int, deterministic: bool) -> None:
-    """Have an episode drawn. Raises CannotDraw."""
-    from search.records.film import film
+def _render_video(policy: "Policy", video: Path, seed: int, deterministic: bool) -> None:
+    """Render an episode to a file. Raises CannotDraw."""
+    from search.reports.video import render_video
 
-    with tempfile.TemporaryDirectory(prefix="omad-film-") as folder:
+    with tempfile.TemporaryDirectory(prefix="omad-video-") as folder:
         policy.save(folder)
-        film(Path(folder), video, seed, deterministic)
+        render_video(Path(folder), video, seed, deterministic)
 
 
 def _load(model: str, tracking: str | None) -> "Policy":
@@ -87,7 +87,7 @@ def _load(model: str, tracking: str | None) -> "Policy":
     from omad_core.policy import Policy
 
     if model.startswith("models:/"):
-        from tracking.mlflow_tracker import MlflowTracker
+        from tracking.mlflow.tracker import MlflowTracker
 
         with tempfile.TemporaryDirectory(prefix="omad-model-") as folder:
             return Policy.load(MlflowTracker(tracking).download_model(model, Path(folder)))

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.console import say
 from cli.options import DEFAULT_STORAGE, Storage, StudyIfAny, Tracking
+from cli.show import numbers
+from cli.show.console import next_step, say
 
 
 def launch(
@@ -37,39 +38,59 @@ def launch(
     """Start workers of a study on Slurm, Ray or Kubernetes, which place, queue and restart them."""
     import json
 
-    from search.worker import kubernetes, launching
+    from search.launch import kubernetes
+    from search.launch.job import Job, command_line
+    from search.launch.ray import launch_ray
+    from search.launch.slurm import launch_slurm
 
     environment = {"OMAD_STORAGE": storage} | ({"MLFLOW_TRACKING_URI": tracking} if tracking else {})
-    job = launching.Job(
-        study or _only_study(storage), workers, environment, cpus=cpus, gpus=gpus, grace_seconds=grace
-    )
+    # A manifest is also written where the cluster's database cannot be reached from.
+    unseen = where == "kubernetes" and dry_run and study is not None
+    name = study if unseen and study else _checked(study, storage, tracking, where != "kubernetes")
+    job = Job(name, workers, environment, cpus=cpus, gpus=gpus, grace_seconds=grace)
     if where == "kubernetes":
         document = json.dumps(kubernetes.manifest(job, image, secret, namespace), indent=2)
         say(document if dry_run else kubernetes.kubectl(document))
+        next_step(f"status {name} --watch")
         return
     if dry_run:
-        say(f"{workers} x {launching.shown(job.words)} ({cpus} CPUs, {gpus:g} GPUs each) on {where}")
+        say(f"{workers} x {command_line(job.argv)} ({cpus} CPUs, {gpus:g} GPUs each) on {where}")
         return
     if where == "slurm":
         options: dict[str, Any] = {"timeout_min": hours * 60} | (
             {"slurm_partition": partition} if partition else {}
         )
-        jobs = launching.slurm(job, folder, **options)
-        say(f"{len(jobs)} workers submitted as {jobs[0].job_id} and following; logs in {folder}")
+        jobs = launch_slurm(job, folder, **options)
+        first = f"{jobs[0].job_id}{' and following' if len(jobs) > 1 else ''}"
+        say(f"{numbers.count(len(jobs), 'worker')} submitted as {first}; logs in {folder}")
+        next_step(f"status {name} --watch")
         return
-    _wait_for_ray(launching.ray(job))
+    _wait_for_ray(launch_ray(job))
 
 
-def _only_study(storage: str) -> str:
-    from cli.looking import found
+def _checked(study: str | None, storage: str, tracking: str | None, tracked_here: bool) -> str:
+    """The study's name. What its workers would be refused for is refused here, before any of them is submitted.
 
-    with found(storage, None) as (_, handle):
+    `tracked_here`: workers get the tracking address of this command, so it is checked too.
+    """
+    from cli.setup import lookup
+    from cli.setup.create import join
+    from search.steering.commands import refuse_idle
+    from search.study.requested import Requested
+    from tracking.mlflow.tracker import MlflowTracker
+
+    with lookup.open_study_for_reading(storage, study) as (store, handle):
+        refuse_idle(store, handle)
+        if tracked_here:
+            join(store, handle.name, Requested(), MlflowTracker(tracking))
         return handle.name
 
 
 def _wait_for_ray(started: list[Any]) -> None:
     import ray
 
-    say(f"{len(started)} workers are Ray actors now; they end with this command", stderr=True)
+    say(
+        f"as Ray actors now: {numbers.count(len(started), 'worker')}; they end with this command", stderr=True
+    )
     codes: list[int] = ray.get([answer for _, answer in started])
     raise typer.Exit(max(codes))

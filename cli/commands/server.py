@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from cli.console import say
 from cli.options import DEFAULT_STORAGE, Storage
+from cli.show.console import say
 
 LOCAL, ALL = "127.0.0.1", "0.0.0.0"
 
@@ -36,7 +36,7 @@ def server(
     ] = None,
 ) -> None:
     """Start an MLflow tracking server for studies on several machines; Ctrl-C ends it."""
-    from cli import ui
+    from cli.commands import ui
     from search.storage.tracking_database import prepare
     from tracking.errors import TrackingUnavailable
 
@@ -81,12 +81,14 @@ def _addresses() -> set[str]:
 
 def command(artifacts: Path, host: str, port: int) -> list[str]:
     """The server's command line: everybody may read it, so it holds no address of a database."""
-    words = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
-    return [*words, "--serve-artifacts", "--artifacts-destination", str(artifacts.resolve())]
+    argv = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
+    return [*argv, "--serve-artifacts", "--artifacts-destination", str(artifacts.resolve())]
 
 
 def environment(database: str, names: list[str]) -> dict[str, str]:
-    """What the server must know and nobody else."""
+    """Variables for the server's process alone: its addresses may hold passwords."""
+    from cli.commands import ui
+
     ours = {
         "MLFLOW_BACKEND_STORE_URI": database,
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(names),
@@ -95,4 +97,4 @@ def environment(database: str, names: list[str]) -> dict[str, str]:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY")
         or secrets.token_hex(16),
     }
-    return {**os.environ, **ours}
+    return {**os.environ, **ours, **ui.OWN_MODULES}

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cli import as_json
-from cli.console import out
 from cli.options import Json
+from cli.show import as_json
+from cli.show.console import next_step, out
+from cli.show.tables import Folding
 
 if TYPE_CHECKING:
+    from omad_core.envs.catalog import Task
     from omad_core.task import TaskSpec
-    from omad_core.tasks import Task
 
 WIDE = 110
 """Columns from which on the simulated world is shown as well."""
@@ -21,24 +22,26 @@ def tasks(json: Json = False) -> None:
     """List the tasks: agents, dimensions, horizon, and the paper's return where known."""
     from omad_core.config import EnvConfig
     from omad_core.envs import make_spec
-    from omad_core.tasks import TASKS
+    from omad_core.envs.catalog import TASKS
 
     specs = {name: make_spec(name, EnvConfig()) for name in TASKS}
     if json:
         as_json.show([_record(task, specs[name]) for name, task in TASKS.items()])
         return
     console = out()
-    console.print(_table([(task, specs[name]) for name, task in TASKS.items()], console.width >= WIDE))
+    table = _table([(task, specs[name]) for name, task in TASKS.items()], console.width >= WIDE)
+    console.print(Folding(table))
     versions = {package: number for spec in specs.values() for package, number in spec.versions.items()}
     console.print(
         "Environments: " + ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
     )
     console.print("Paper: mean return over 5 seeds, arXiv 2602.18291, on older simulators.")
     console.print("An environment of your own, any PettingZoo ParallelEnv: --task module:factory")
+    next_step("run --task hopper")
 
 
 def _table(entries: "list[tuple[Task, TaskSpec]]", wide: bool) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("task", no_wrap=True)
     if wide:
         table.add_column("world")

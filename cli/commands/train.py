@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import words
-from cli.console import out, say
 from cli.errors import INTERRUPTED
-from cli.options import Profile, Set
+from cli.options import Profile, Set, Task
+from cli.show import numbers
+from cli.show.console import out, say
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -22,9 +22,7 @@ PROGRESS_SECONDS = 10.0
 
 
 def train(
-    task: Annotated[
-        str, typer.Option("--task", help="A task of `omad-search tasks`, a study file, or module:factory.")
-    ],
+    task: Task,
     env_steps: Annotated[int | None, typer.Option("--env-steps", min=1, help="Environment steps.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Everything random follows from it.")] = 0,
     profile: Profile = None,
@@ -38,37 +36,36 @@ def train(
     """Train once with the study's untuned settings (and --set), and save the policy. Nothing is recorded."""
     import torch
 
+    from cli.process.policy_folder import reserve_folder, save_policy
+
     config = _config(task, env_steps, seed, profile, set_, device != "cpu")
     folder = output or Path(f"omad-{config.task.replace(':', '-')}-seed-{seed}")
-    _check_folder(folder)
     torch.set_num_threads(threads)
-    say(f"training {config.task}, seed {seed}, {config.env_steps:,} steps on {device}", stderr=True)
-    try:
-        policy = _train(config, device)
-    except KeyboardInterrupt:
-        say("stopped, nothing is saved; a study goes on where it stopped: omad-search run", stderr=True)
-        raise typer.Exit(INTERRUPTED) from None
-    policy.save(folder)
-    say(f"policy saved in {folder}")
-    say(f"evaluate it: omad-search evaluate {folder}")
+    with reserve_folder(folder):
+        say(f"training {config.task}, seed {seed}, {config.env_steps:,} steps on {device}", stderr=True)
+        try:
+            policy = _train(config, device)
+        except KeyboardInterrupt:
+            say("stopped, nothing is saved; a study goes on where it stopped: omad-search run", stderr=True)
+            raise typer.Exit(INTERRUPTED) from None
+        saved = save_policy(policy, folder)
+    if saved != folder:
+        say(f"{folder} cannot be written to any more; the policy is saved in another folder", stderr=True)
+    say(f"policy saved in {saved}")
+    say(f"evaluate it: omad-search evaluate {saved}")
 
 
 def _config(
     task: str, env_steps: int | None, seed: int, profile: str | None, pairs: list[str], has_gpu: bool
 ) -> "TrainConfig":
-    from cli.wishes import given
+    from cli.setup.requested import read_requested
     from omad_core import settings
-    from search.spec import catalog
+    from search.study import catalog
 
-    spec = catalog.build(catalog.find(task), given(task, profile, {}, env_steps, pairs), has_gpu=has_gpu)
+    spec = catalog.build(
+        catalog.find(task), read_requested(task, profile, {}, env_steps, pairs), has_gpu=has_gpu
+    )
     return settings.replace(spec.config, {"seed": seed})
-
-
-def _check_folder(folder: Path) -> None:
-    from omad_core.errors import ConfigError
-
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} exists already; give another folder with --out")
 
 
 def _train(config: "TrainConfig", device: str) -> "Policy":
@@ -109,21 +106,23 @@ class Shown:
                 self._progress(event.env_steps)
             case Evaluated():
                 mean = sum(event.returns) / len(event.returns)
-                self._line(f"step {self._steps(event.env_steps)}  return {words.score(mean)}")
+                self._line(f"step {self._steps(event.env_steps)}  return {numbers.score(mean)}")
             case Warned():
                 say(event.message, stderr=True)
 
     def _progress(self, step: int) -> None:
         now = time.monotonic()
         rate = step / max(1e-9, now - self._began)
-        text = f"step {self._steps(step)}  {words.rate(rate)} steps/s"
+        text = f"step {self._steps(step)}  {numbers.rate(rate)} steps/s"
         self._status.update(text)
         if not out().is_terminal and now - self._spoke > PROGRESS_SECONDS:
             self._line(text)
 
     def _line(self, text: str) -> None:
         self._spoke = time.monotonic()
-        self._status.console.print(f"{words.duration(self._spoke - self._began):>6}  {text}", soft_wrap=True)
+        self._status.console.print(
+            f"{numbers.duration(self._spoke - self._began):>6}  {text}", soft_wrap=True
+        )
 
     def _steps(self, step: int) -> str:
         return f"{step:,}/{self._config.env_steps:,}"

@@ -1,4 +1,4 @@
-"""omad-search ui: the MLflow UI on the right store."""
+"""omad-search ui: the MLflow UI on the right store, or optuna-dashboard on the right storage."""
 
 import os
 import signal
@@ -7,20 +7,27 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import looking
-from cli.console import say
-from cli.options import Tracking
+from cli.options import DEFAULT_STORAGE, Storage, Tracking
+from cli.setup import lookup
+from cli.show.console import say
 
-START_SECONDS = 60.0
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+    from search.storage.store import Store
+
+START_SECONDS = 180.0
+"""On a busy machine MLflow's imports take a minute and more; one that has ended is seen at once."""
 STOP_SECONDS = 10.0
 PORTS_TRIED = 20
+LOCAL = "127.0.0.1"
+OWN_MODULES = {"PYTHONSAFEPATH": "1", "UVICORN_APP_DIR": sys.prefix}
+"""For MLflow and what it starts: no module of the user's own in the working folder stands in for one of theirs."""
 VIEW = "#/experiments?workflowType=machine_learning"
 """The UI's view for training; without it, it begins with the one for language models."""
 
@@ -28,28 +35,80 @@ VIEW = "#/experiments?workflowType=machine_learning"
 def ui(
     tracking: Tracking = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="First port to try.")] = 5_000,
+    optuna: Annotated[
+        bool, typer.Option("--optuna", help="optuna-dashboard on --storage, in place of the MLflow UI.")
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Start the MLflow UI and print its address; Ctrl-C ends it."""
-    from tracking import mlflow_address
+    """Start the MLflow UI, or optuna-dashboard, and print its address; Ctrl-C ends it."""
+    if optuna:
+        _show_dashboard(storage, port)
+    else:
+        _show_mlflow(tracking, port)
+
+
+def _show_mlflow(tracking: str | None, port: int) -> None:
+    from tracking.mlflow import address as mlflow_address
 
     address = mlflow_address.resolve(tracking)
     if mlflow_address.is_web(address):
-        say(f"This study is recorded on a server: {looking.shown(address)}")
+        say(f"This study is recorded on a server: {lookup.redact_tracking(address)}")
         return
     _check_file(mlflow_address.sqlite_path(address), tracking)
     chosen = _free_port(port)
-    say(f"starting the MLflow UI on {looking.shown(address)}", stderr=True)
+    say(f"starting the MLflow UI on {lookup.redact_tracking(address)}", stderr=True)
     with tempfile.TemporaryFile() as log:
         server = _start(address, chosen, log)
         try:
             _wait_until_it_answers(server, chosen, log)
-            say(f"http://127.0.0.1:{chosen}/{VIEW}")
+            say(f"http://{LOCAL}:{chosen}/{VIEW}")
             say("Ctrl-C ends it", stderr=True)
             server.wait()
         except KeyboardInterrupt:
             pass
         finally:
             end(server)
+
+
+def _show_dashboard(storage: str, port: int) -> None:
+    """In this process: the storage's password is in no command line, environment or file."""
+    from search.storage.store import look_into
+
+    with look_into(storage) as store:
+        server = dashboard(store, _free_port(port))
+        say(f"starting optuna-dashboard on {store.address}", stderr=True)
+        say(f"http://{LOCAL}:{server.server_port}/dashboard")
+        say("Ctrl-C ends it", stderr=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            server.server_close()
+
+
+def dashboard(store: "Store", port: int) -> "WSGIServer":
+    """optuna-dashboard on a storage: a server of this machine alone, not serving yet. Raises ConfigError."""
+    import socketserver
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+    from omad_core.errors import ConfigError
+
+    try:
+        from optuna_dashboard import wsgi
+    except ImportError as error:
+        raise ConfigError(
+            f"optuna-dashboard cannot be imported ({error}); install it with: pip install 'omad-search[dashboard]'"
+        ) from None
+
+    class Server(socketserver.ThreadingMixIn, WSGIServer):
+        daemon_threads = True
+
+    class Handler(WSGIRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing of requests."""
+
+    return make_server(LOCAL, port, wsgi(store.optuna), server_class=Server, handler_class=Handler)
 
 
 def _check_file(path: Path | None, tracking: str | None) -> None:
@@ -61,14 +120,14 @@ def _check_file(path: Path | None, tracking: str | None) -> None:
 
 
 def _free_port(first: int) -> int:
-    """The first port from here on which nobody listens."""
+    """The first free port from this number on."""
     from tracking.errors import TrackingRefused
 
     for port in range(first, min(first + PORTS_TRIED, 65_536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((LOCAL, port))
             except OSError:
                 continue
             return port
@@ -81,6 +140,7 @@ def _start(address: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]"
         "MLFLOW_BACKEND_STORE_URI": address,
         "MLFLOW_TRACKING_URI": "",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **OWN_MODULES,
     }
     command = [
         sys.executable,
@@ -88,7 +148,7 @@ def _start(address: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]"
         "mlflow",
         "ui",
         "--host",
-        "127.0.0.1",
+        LOCAL,
         "--port",
         str(port),
         "--workers",
@@ -106,6 +166,9 @@ def _start(address: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]"
 
 def answers(server: "subprocess.Popen[bytes]", host: str, port: int) -> bool:
     """Wait until it answers; False where it has ended or takes too long."""
+    import urllib.error
+    import urllib.request  # a fifth of what `--help` takes
+
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
@@ -120,7 +183,7 @@ def answers(server: "subprocess.Popen[bytes]", host: str, port: int) -> bool:
 def _wait_until_it_answers(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
     from tracking.errors import TrackingUnavailable
 
-    if answers(server, "127.0.0.1", port):
+    if answers(server, LOCAL, port):
         return
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import wishes
-from cli.console import say
 from cli.options import (
     DEFAULT_STORAGE,
     Devices,
     EnvSteps,
+    NoConfirm,
     Profile,
     Seeds,
     Set,
@@ -22,11 +21,13 @@ from cli.options import (
     Tracking,
     Workers,
 )
+from cli.setup.requested import read_requested
+from cli.show.console import say
 
 if TYPE_CHECKING:
-    from cli.one_worker import Manner
-    from search.records.home import Home
-    from search.spec.given import Given
+    from cli.process.worker import WorkerOptions
+    from search.checkpoints.workdir import Workdir
+    from search.study.requested import Requested
 
 GRACE_SECONDS, PATIENCE_SECONDS = 30.0, 600.0
 MOST_SECONDS = 1e6
@@ -89,73 +90,96 @@ def worker(
     seeds: Seeds = None,
     study_seed: StudySeed = None,
     set_: Set = [],  # noqa: B006 - typer reads it and never changes it
+    no_confirm: NoConfirm = False,
 ) -> None:
     """Train trials of a study until it has ended: a worker a GPU, or as many as the CPU has cores for.
 
-    Ctrl-C: checkpoint, hand back, leave. The study's settings are those it was created with; one that is given
-    here and differs is refused.
+    A comparison's name stands for all its studies. Ctrl-C: checkpoint, hand back, leave. The study's settings are
+    those it was created with; one that is given here and differs is refused.
     """
-    from cli.one_worker import SUPERVISED, Manner, work
+    from cli.process.worker import SUPERVISED, WorkerOptions, work
     from omad_core.errors import ConfigError
-    from search.records.home import open_home
-    from tracking.knock import knock
+    from search.checkpoints.workdir import open_workdir
+    from tracking.mlflow.probe import probe_server
 
     if SUPERVISED not in os.environ:
-        knock(tracking)  # before the seconds that the imports to come take
-    given = wishes.given(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
-    place = open_home(str(home) if home else None)
-    manner = Manner(device or "cpu", pack, threads, grace, storage_patience, stopped_code)
+        probe_server(tracking)  # before the seconds that the imports to come take
+    requested = read_requested(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
+    location = open_workdir(str(home) if home else None)
+    if SUPERVISED not in os.environ:
+        location.check()
+    options = WorkerOptions(
+        device or "cpu", pack, threads, grace, storage_patience, stopped_code, not no_confirm
+    )
     if device is None:
-        raise typer.Exit(_team(study, storage, tracking, place, manner, given, workers, devices))
+        raise typer.Exit(_run_group(study, storage, tracking, location, options, requested, workers, devices))
     if workers is not None or devices != "auto":
         raise ConfigError("--device is for one worker; with --workers or --devices leave it out")
-    if work(study, storage, tracking, place, manner, given):
+    if work(study, storage, tracking, location, options, requested):
         raise typer.Exit(stopped_code)
 
 
-def _team(
+def _run_group(
     study: str,
     storage: str,
     tracking: str | None,
-    home: "Home",
-    manner: "Manner",
-    given: "Given",
+    home: "Workdir",
+    options: "WorkerOptions",
+    requested: "Requested",
     workers: int | None,
     devices: str,
 ) -> int:
     """What one of them would meet is met here first: a wrong address ends this command, not each worker."""
-    from cli.devices import plan
-    from cli.joining import join
-    from cli.team import lead
-    from cli.watching import supervisor
-    from search.slots import budget
+    from cli.process.group import Assignment, build_supervisor, supervise
+    from cli.process.placement import plan
+    from cli.setup.create import join
+    from search.comparison.members import members
+    from search.comparison.work import work_left as comparison_work_left
+    from search.confirmation.work import work_left
     from search.storage.store import open_storage
-    from tracking.mlflow_tracker import MlflowTracker
+    from search.study.study_spec import StudySpec
+    from tracking.mlflow.tracker import MlflowTracker
 
     tracker = MlflowTracker(tracking)
     tracker.check()
     with open_storage(storage) as store:
-        handle = join(store, study, given, tracker)
-        options = ["--pack", str(manner.pack), "--grace", str(manner.grace_seconds)]
-        options += ["--storage-patience", str(manner.patience_seconds)]
-        left = budget.counts(store, handle.study_id)
-        chosen = plan(devices, workers, max(1, left.total - left.done - left.failed), manner.threads)
-    started = supervisor(chosen, handle, home, storage, tracking, options)
-    code = lead(started, manner.grace_seconds, manner.stopped_code)
+        compared = members(store, study)
+        joined = [join(store, each.name, requested, tracker) for each in compared]
+        handle = joined[0] if joined else join(store, study, requested, tracker)
+        argv = ["--pack", str(options.pack), "--grace", str(options.grace_seconds)]
+        argv += ["--storage-patience", str(options.patience_seconds)]
+        argv += [] if options.confirm else ["--no-confirm"]
+        side_by_side = (
+            comparison_work_left(store, joined).side_by_side
+            if joined
+            else work_left(store, handle, confirm=options.confirm).side_by_side
+        )
+        chosen = plan(devices, workers, max(1, side_by_side), options.threads)
+        spec = StudySpec.from_json(handle.spec)
+        target = Assignment.comparison(study, spec) if joined else Assignment.study(handle)
+    started = build_supervisor(chosen, target, home, storage, tracking, argv)
+    code = supervise(started, options.grace_seconds, options.stopped_code)
     if not code:
-        _tell_ended(storage, study)
+        _print_ended(storage, study)
     return code
 
 
-def _tell_ended(storage: str, study: str) -> None:
-    """Workers make no report: say who does."""
+def _print_ended(storage: str, study: str) -> None:
+    """Workers make no report: name the command that does."""
+    from search.comparison.members import members
+    from search.confirmation.pair import pair
     from search.errors import SearchError
     from search.slots import budget
-    from search.slots.study import open_study
+    from search.slots.studies import open_study
     from search.storage.store import open_storage
 
     with suppress(SearchError), open_storage(storage) as store:
-        if budget.counts(store, open_study(store, study).study_id).ended:
+        if members(store, study):
+            say(
+                f"comparison {study} has nothing left to train here; `omad-search compare` reports",
+                stderr=True,
+            )
+        elif all(budget.counts(store, each.study_id).ended for each in pair(store, open_study(store, study))):
             say(
                 f"study {study} has ended; where `omad-search run` does not wait for it any more, "
                 f"`omad-search run --study {study}` makes its report",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from omad_core.errors import ConfigError
-from tracking.cores import usable
+from tracking.machine.cores import usable
 
 MOST_CPU_WORKERS = 8
 """More are a wish that has to be given with --workers."""
@@ -25,7 +25,7 @@ class Plan:
 
 def plan(devices: str, workers: int | None, trials: int, threads: int | None = None) -> Plan:
     """Workers for `--devices auto|cpu|0,1`. Raises ConfigError for a device that is not there."""
-    chosen = _chosen(devices)
+    chosen = _read_devices(devices)
     cores = usable()
     if chosen == ["cpu"]:
         count = workers or max(1, min(cores, MOST_CPU_WORKERS, trials))
@@ -41,7 +41,7 @@ def plan_for(devices: str, workers: int | None, left: int) -> Plan:
     return plan(devices, min(workers, useful) if workers else None, useful)
 
 
-def _chosen(devices: str) -> list[str]:
+def _read_devices(devices: str) -> list[str]:
     if devices == "cpu":
         return ["cpu"]
     there = _gpus()

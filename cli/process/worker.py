@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from cli import logs
 
 if TYPE_CHECKING:
-    from search.records.home import Home
-    from search.spec.given import Given
-    from search.worker.worker import Worker
+    from search.checkpoints.workdir import Workdir
+    from search.study.requested import Requested
+    from search.worker.comparison_worker import ComparisonWorker
+    from search.worker.pair_worker import PairWorker
 
 SUPERVISED = "OMAD_SUPERVISED_BY"
 """Process id of the supervisor: a worker whose supervisor is gone leaves in order."""
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Manner:
+class WorkerOptions:
     """How a worker works, whatever its study."""
 
     device: str
@@ -37,42 +38,58 @@ class Manner:
     patience_seconds: float
     stopped_code: int = 0
     """Exit code after a signal."""
+    confirm: bool = True
+    """Whether it goes on with the confirmation of a study that has ended."""
 
 
 def work(
-    study: str, storage: str, tracking: str | None, home: "Home", manner: Manner, given: "Given"
+    study: str,
+    storage: str,
+    tracking: str | None,
+    workdir: "Workdir",
+    options: WorkerOptions,
+    requested: "Requested",
 ) -> bool:
-    """Work for a study until it has ended or this process is told to stop; whether it was told."""
+    """Work for a study, or a comparison, until it has ended or this process is told to stop; whether it was told."""
     import torch
 
-    from cli.joining import join
+    from cli.setup.create import join
+    from search.comparison.members import members
+    from search.launch import watchdog
     from search.storage.patience import patiently
     from search.storage.store import open_storage
-    from search.worker import pulse
-    from search.worker.desk import Place
-    from search.worker.worker import Worker
-    from tracking.mlflow_tracker import MlflowTracker
+    from search.worker.comparison_worker import ComparisonWorker
+    from search.worker.context import WorkerLocation
+    from search.worker.pair_worker import PairWorker
+    from tracking.mlflow.tracker import MlflowTracker
 
     logs.configure_worker()
-    torch.set_num_threads(manner.threads or 1)
-    signs = pulse.inherited()
+    torch.set_num_threads(options.threads or 1)
+    signs = watchdog.inherit()
     tracker = MlflowTracker(tracking)
     supervised = SUPERVISED in os.environ  # its supervisor has seen both; what is away now comes back
     if supervised:
-        store = patiently(lambda: open_storage(storage), manner.patience_seconds)
+        store = patiently(lambda: open_storage(storage), options.patience_seconds)
     else:
         tracker.check()
         store = open_storage(storage)
     with store:
-        handle = join(store, study, given, tracker, may_be_away=supervised)
-        place = Place(home, manner.device, manner.pack)
-        working = Worker(store, handle, tracker, place, manner.patience_seconds, signs)
-        _stop_when_told(working, manner.grace_seconds)
+        location = WorkerLocation(workdir, options.device, options.pack)
+        patience = options.patience_seconds
+        working: PairWorker | ComparisonWorker
+        if compared := patiently(lambda: members(store, study), patience):
+            for each in compared:
+                join(store, each.name, requested, tracker, unavailable_allowed=supervised)
+            working = ComparisonWorker(store, study, tracker, location, patience, signs)
+        else:
+            handle = join(store, study, requested, tracker, unavailable_allowed=supervised)
+            working = PairWorker(store, handle, tracker, location, patience, signs, options.confirm)
+        _stop_when_told(working, options.grace_seconds)
         working.run()
         return working.stopping
 
 
-def _stop_when_told(working: "Worker", grace_seconds: float) -> None:
+def _stop_when_told(working: "PairWorker | ComparisonWorker", grace_seconds: float) -> None:
     """First signal: leave in order, within the grace. Second: at once; others go on from the last checkpoint."""
     heard: list[float] = []
 

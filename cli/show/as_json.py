@@ -3,22 +3,23 @@
 import dataclasses
 import json
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import typer
 
+from cli.show import stdout
+
 
 def show(value: Any) -> None:
     """Print it."""
-    typer.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+    typer.echo(json.dumps(plain(value), indent=2, allow_nan=False), stdout.stream())
 
 
 def show_line(value: Any) -> None:
-    """Print it as one line, at once: whoever reads a pipe gets it now."""
-    typer.echo(json.dumps(plain(value), allow_nan=False))
-    sys.stdout.flush()
+    """Print it as one line and flush, so that a pipe delivers it at once."""
+    typer.echo(json.dumps(plain(value), allow_nan=False), stdout.stream())
+    stdout.stream().flush()
 
 
 def plain(value: Any) -> Any:

@@ -1,57 +1,67 @@
-"""Leases: who works at which trial, how fast, and how long each may still be silent."""
+"""Leases: which worker trains which trial, how fast, and until when its lease runs."""
 
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import OverflowMethod, RenderResult
+from rich.console import Console, OverflowMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from cli import words
-from search.slots.view import StudyView, TrialView
+from cli.show import numbers
+from cli.show.tables import drop_columns
+from search.view.views import StudyView, TrialView
 
-GOES_ON = {"running": "worker", "paused": "resume", "stopping": "run --study"}
-"""What has a study go on that nobody is at work for; one that has left this storage does so nowhere here."""
+RESUMED_BY = {"running": "worker", "paused": "resume", "stopping": "run --study"}
+"""By the state of a study without workers: the command that resumes it. A study that was moved is not resumed here."""
+SPARE = ("attempt", "steps/s", "device", "step")
+"""Columns that a narrow terminal has no room for, the least important first."""
+WORKER_WIDTH = 12
+"""Characters of a worker's name that are worth more than a column."""
 OVERHEAD = 4
 """Lines beside the rows: the head of the table, its rule, and empty ones around."""
 
 
-def lines(study: StudyView, most: int) -> int:
+def count_lines(study: StudyView, most: int) -> int:
     """Lines that the leases take, with up to so many rows."""
     rows = min(len(study.leased), most)
     return rows + OVERHEAD + (rows < len(study.leased)) if rows else 0
 
 
-def leases(study: StudyView, most: int, overflow: OverflowMethod = "ellipsis") -> RenderResult:
+def render(
+    study: StudyView, most: int, console: Console, width: int, overflow: OverflowMethod = "ellipsis"
+) -> RenderResult:
     """A row for each of up to `most` leases."""
     held = study.leased[:most]
     if held:
-        yield _table(held, overflow)
+        shortened = max(0, max(len(trial.worker) for trial in held) - WORKER_WIDTH)
+        yield drop_columns(console, _table(held, overflow), width + shortened, SPARE)
     if len(study.leased) > len(held):
         more = len(study.leased) - len(held)
         yield Text(f"and {more} more leases: omad-search status {study.name} --json", style="dim")
 
 
-def sentence(study: StudyView) -> str:
-    """All of them in one, such as `3 workers at work, 1 lease ran out`."""
+def summarise(study: StudyView) -> str:
+    """One line for all leases, such as `3 workers at work, 1 lease ran out`."""
     silent = sum((trial.lease_seconds or 0.0) <= 0.0 for trial in study.leased)
     tail = f", {silent} lease{'s' if silent > 1 else ''} ran out" if silent else ""
     if study.workers:
         return f"{len(study.workers)} worker{'s' if len(study.workers) > 1 else ''} at work{tail}"
-    next_command = None if study.ended else GOES_ON.get(study.wanted)
+    next_command = None if study.ended else RESUMED_BY.get(study.wanted)
     return f"nobody is at work{tail}" + (f": omad-search {next_command} {study.name}" if next_command else "")
 
 
-def left(trial: TrialView) -> str:
+def format_remaining(trial: TrialView) -> str:
     """What is left of a lease."""
     seconds = trial.lease_seconds or 0.0
-    if seconds <= 0.0:
+    if not seconds:
+        return "its process is gone"
+    if seconds < 0.0:
         return f"ran out {_seconds(-seconds)} ago"
     return f"{_seconds(seconds)} left" + (" (sending)" if trial.ended else "")
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else words.duration(seconds)
+    return f"{seconds:.0f} s" if seconds < 100 else numbers.duration(seconds)
 
 
 def _table(held: Sequence[TrialView], overflow: OverflowMethod) -> Table:
@@ -69,9 +79,9 @@ def _table(held: Sequence[TrialView], overflow: OverflowMethod) -> Table:
             trial.device,
             str(trial.number),
             f"{trial.step:,}",
-            words.rate(trial.steps_per_second) if training else "",
+            numbers.rate(trial.steps_per_second) if training else "",
             str(max(trial.attempt, 1)) if training else "",  # counted anew from every checkpoint
-            left(trial),
+            format_remaining(trial),
             style="" if lives else "yellow",
         )
     return table

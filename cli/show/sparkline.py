@@ -12,7 +12,7 @@ MISSING = "·"
 def sparkline(values: Sequence[float], width: int, low: float, high: float, ascii_only: bool = False) -> str:
     """The values from left to right on the scale `low` to `high`; longer curves are averaged into `width`."""
     marks = ASCII if ascii_only else BLOCKS
-    return "".join(_mark(value, low, high, marks) for value in _averaged(values, width))
+    return "".join(_mark(value, low, high, marks) for value in _average(values, width))
 
 
 def scale(curves: Iterable[Sequence[float]]) -> tuple[float, float]:
@@ -28,7 +28,7 @@ def _mark(value: float, low: float, high: float, marks: str) -> str:
     return marks[min(len(marks) - 1, max(0, int(share * len(marks))))]
 
 
-def _averaged(values: Sequence[float], width: int) -> list[float]:
+def _average(values: Sequence[float], width: int) -> list[float]:
     if len(values) <= width:
         return list(values)
     edges = [round(number * len(values) / width) for number in range(width + 1)]

@@ -7,10 +7,11 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cli import as_json, words
-from cli.console import out, say
 from cli.options import Json, Set
-from tracking import cores
+from cli.show import as_json, numbers
+from cli.show.console import out, say
+from cli.show.tables import Folding
+from tracking.machine import cores
 
 if TYPE_CHECKING:
     from omad_core.bench.environments import EnvironmentSpeeds
@@ -39,15 +40,18 @@ def bench(
     seconds: Annotated[
         float, typer.Option("--seconds", min=1.0, help="About how long it measures in all.")
     ] = 60.0,
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="Whose updates: omad, gaussian, hasac, madpmd.")
+    ] = "omad",
     set_: Set = [],  # noqa: B006 - typer reads it and never changes it
     json: Json = False,
 ) -> None:
     """Measure environments, updates, acting and checkpoints on this machine; suggests workers and pack size."""
     import torch
 
-    from omad_core.devices import device_of
+    from omad_core.engine.devices import device_of
 
-    config = _config(task, set_)
+    config = _config(task, algorithm, set_)
     device_of(device)
     torch.set_num_threads(1)
     measured = _measure(config, device, seconds)
@@ -55,16 +59,17 @@ def bench(
     if json:
         as_json.show(_record(config, device, measured, workers, pack))
         return
-    out().print(_table(config, measured))
+    out().print(Folding(_table(config, measured)))
     say(f"Suggested: --workers {workers}, and {pack} member{'s' if pack > 1 else ''} a program on {device}.")
 
 
-def _config(task: str, pairs: list[str]) -> "TrainConfig":
+def _config(task: str, algorithm: str, pairs: list[str]) -> "TrainConfig":
     from omad_core import settings
-    from omad_core.config import TrainConfig
-    from search.spec.given import parse_settings
+    from omad_core.config import default_config
+    from search.study.requested import parse_settings
 
-    return settings.replace(TrainConfig(), {"task": task, **NETWORKS, **parse_settings(pairs)})
+    given = parse_settings(pairs)
+    return settings.replace(default_config(task, given.get("algorithm", algorithm)), {**NETWORKS, **given})
 
 
 def _measure(config: "TrainConfig", device: str, seconds: float) -> Measured:
@@ -89,7 +94,9 @@ def suggest(updates: "UpdateSpeeds", device: str) -> tuple[int, int]:
 
 
 def _table(config: "TrainConfig", measured: Measured) -> Table:
-    table = Table(box=SIMPLE_HEAD, title=f"{config.task}, one torch thread", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD, title=f"{config.task}, {config.algorithm}, one torch thread", title_justify="left"
+    )
     table.add_column("what")
     table.add_column("measured", justify="right")
     table.add_column("beside")
@@ -100,15 +107,15 @@ def _table(config: "TrainConfig", measured: Measured) -> Table:
 
 
 def _environment(speeds: "EnvironmentSpeeds") -> list[tuple[str, str, str]]:
-    rows = [(f"environment steps/s a core, {speeds.num_envs} at once", words.rate(speeds.ours), "")]
+    rows = [(f"environment steps/s a core, {speeds.num_envs} at once", numbers.rate(speeds.ours), "")]
     if speeds.original and speeds.over_original:
         beside = f"ours is {speeds.over_original:.1f} x"
-        rows.append(("  the original package, one environment", words.rate(speeds.original), beside))
+        rows.append(("  the original package, one environment", numbers.rate(speeds.original), beside))
     if speeds.physics and speeds.share_of_physics:
         beside = f"ours is {speeds.share_of_physics:.0%} of it"
-        rows.append(("  mj_step alone, the same course", words.rate(speeds.physics), beside))
+        rows.append(("  mj_step alone, same actions", numbers.rate(speeds.physics), beside))
     beside = f"{speeds.threaded / speeds.ours:.2f} x one core; less where others use the machine"
-    return [*rows, (f"  wall clock, {speeds.threads} threads", words.rate(speeds.threaded), beside)]
+    return [*rows, (f"  wall clock, {speeds.threads} threads", numbers.rate(speeds.threaded), beside)]
 
 
 def _updates(speeds: "UpdateSpeeds", config: "TrainConfig") -> list[tuple[str, str, str]]:

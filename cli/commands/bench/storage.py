@@ -8,14 +8,15 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cli import as_json
-from cli.console import out, say
 from cli.options import DEFAULT_STORAGE, Json, Storage
+from cli.show import as_json, numbers
+from cli.show.console import out, say
+from cli.show.tables import Folding
 
 if TYPE_CHECKING:
     from search.bench.crowd import Pressed
     from search.bench.many import Grown
-    from search.slots.study import StudyHandle
+    from search.slots.studies import StudyHandle
     from search.storage.store import Store
 
 CALLS = ("claim", "bind", "renew", "report", "finish", "publish")
@@ -45,10 +46,10 @@ def bench_storage(
     with open_storage(storage, create=True) as store:
         try:
             _make(store, f"{name}-crowd", workers + int(seconds * SLOTS_A_SECOND))
-            say(f"{workers} workers for {seconds:.0f} s on {store.address}", stderr=True)
+            say(f"{numbers.count(workers, 'worker')} for {seconds:.0f} s on {store.address}", stderr=True)
             pressed = press(storage, f"{name}-crowd", workers, seconds)
             handle = _make(store, f"{name}-many", trials + 1)
-            say(f"a study of {trials:,} trials", stderr=True)
+            say(f"a study of {numbers.count(trials, 'trial')}", stderr=True)
             grown = grow(storage, handle, trials, SAMPLERS)
         finally:
             for study in (f"{name}-crowd", f"{name}-many"):
@@ -56,26 +57,26 @@ def bench_storage(
     if json:
         as_json.show({"pressed": pressed, "grown": grown})
     else:
-        out().print(_table(pressed, grown))
+        out().print(Folding(_table(pressed, grown)))
     if errors := [*pressed.probes.errors, *pressed.crowd.errors]:
-        say(f"{len(errors)} workers failed: {errors[0]}", stderr=True)
+        say(f"{numbers.count(len(errors), 'worker')} failed: {errors[0]}", stderr=True)
         raise typer.Exit(1)
 
 
 def _make(store: "Store", name: str, trials: int) -> "StudyHandle":
-    from search.slots.study import create_study
-    from search.spec import catalog
-    from search.spec.given import Given
+    from search.slots.studies import create_study
+    from search.study import catalog
+    from search.study.requested import Requested
 
-    given = Given(profile="smoke", numbers={"trials": trials})
-    spec = catalog.build(catalog.find("hopper"), given, has_gpu=False, name=name)
+    requested = Requested(profile="smoke", numbers={"trials": trials})
+    spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False, name=name)
     return create_study(store, name, trials, spec.to_json())
 
 
 def _delete(store: "Store", name: str) -> None:
     from search.bench.many import clear
     from search.errors import StudyNotFound
-    from search.slots.study import delete_study, open_study
+    from search.slots.studies import delete_study, open_study
 
     with suppress(StudyNotFound):
         handle = open_study(store, name)
@@ -88,7 +89,9 @@ def _table(pressed: "Pressed", grown: "Grown") -> Table:
     for heading in ("what", "measured", "beside"):
         table.add_column(heading, justify="right" if heading == "measured" else "left")
     rate = f"{pressed.claims_per_second:.1f}"
-    table.add_row(f"claims/s, {pressed.workers} workers", rate, "each with all writes of a trial")
+    table.add_row(
+        f"claims/s, {numbers.count(pressed.workers, 'worker')}", rate, "each with all writes of a trial"
+    )
     for call in CALLS:
         if call in pressed.probes.seconds:
             middle, slow = pressed.probes.ms(call, 0.5), pressed.probes.ms(call, 0.99)
@@ -99,7 +102,7 @@ def _table(pressed: "Pressed", grown: "Grown") -> Table:
         table.add_row("connections, at most", str(pressed.most_connections), "")
         table.add_row("connections while training", str(pressed.training_connections), "")
     table.add_row(
-        f"status of {grown.trials:,} trials",
+        f"status of {numbers.count(grown.trials, 'trial')}",
         f"{grown.status_seconds:.2f} s",
         f"{grown.status_cpu_seconds:.2f} s of the processor",
     )
