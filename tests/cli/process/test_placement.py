@@ -2,15 +2,15 @@
 
 import pytest
 
-from cli.devices import plan
+from cli.process.placement import plan
 from omad_core.errors import ConfigError
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Four cores and no GPU, unless a test says otherwise."""
-    monkeypatch.setattr("cli.devices._gpus", lambda: 0)
-    monkeypatch.setattr("cli.devices.usable", lambda: 4)
+    monkeypatch.setattr("cli.process.placement._gpus", lambda: 0)
+    monkeypatch.setattr("cli.process.placement.usable", lambda: 4)
     return monkeypatch
 
 
@@ -28,7 +28,7 @@ def test_there_are_no_more_workers_than_trials_unless_they_are_asked_for() -> No
 
 
 def test_gpus_share_the_workers(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr("cli.devices._gpus", lambda: 2)
+    machine.setattr("cli.process.placement._gpus", lambda: 2)
     assert plan("auto", None, trials=10).devices == ("cuda:0", "cuda:1")
     assert plan("auto", 3, trials=10).devices == ("cuda:0", "cuda:1", "cuda:0")
     assert plan("1", None, trials=10).devices == ("cuda:1",)
@@ -49,6 +49,6 @@ def test_gpus_share_the_workers(machine: pytest.MonkeyPatch) -> None:
 def test_devices_that_are_not_there_are_refused(
     machine: pytest.MonkeyPatch, devices: str, complaint: str
 ) -> None:
-    machine.setattr("cli.devices._gpus", lambda: 2)
+    machine.setattr("cli.process.placement._gpus", lambda: 2)
     with pytest.raises(ConfigError, match=complaint):
         plan(devices, None, trials=10)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from cli import words
-from cli.sparkline import scale, sparkline
+from cli.show import numbers
+from cli.show.sparkline import scale, sparkline
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from cli.sparkline import scale, sparkline
     ],
 )
 def test_values(value: object, text: str) -> None:
-    assert words.value(value) == text
+    assert numbers.value(value) == text
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_values(value: object, text: str) -> None:
     [(None, "-"), (math.nan, "nan"), (-23.94, "-23.9"), (1_412.71, "1,412.7"), (14_369.4, "14,369")],
 )
 def test_returns(number: float | None, text: str) -> None:
-    assert words.score(number) == text
+    assert numbers.score(number) == text
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_returns(number: float | None, text: str) -> None:
     [(0, "0:00"), (42.4, "0:42"), (723, "12:03"), (11_232, "3:07:12"), (200_000, "2 d 07 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert numbers.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_durations(seconds: float, text: str) -> None:
     ],
 )
 def test_time_left(seconds: float | None, text: str) -> None:
-    assert words.remaining(seconds) == text
+    assert numbers.remaining(seconds) == text
 
 
 def test_a_sparkline_rises_with_its_values() -> None:

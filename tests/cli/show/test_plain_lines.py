@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cli.lines import Lines, parameters
-from search.slots.view import StudyView
+from cli.show.plain_lines import PlainLines, parameters
+from search.view.views import StudyView
 
 
 def with_trial(study: StudyView, number: int, **changes: Any) -> StudyView:
@@ -19,7 +19,7 @@ class Log:
     """What was said since it was asked last."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys, self._lines = capsys, Lines()
+        self._capsys, self._lines = capsys, PlainLines()
 
     def __call__(self, study: StudyView) -> list[str]:
         self._lines.show(study)
@@ -67,6 +67,20 @@ def test_an_end_is_said_with_its_reason_and_whether_it_is_the_best(study: StudyV
     ]
 
 
+def test_a_reason_of_several_lines_is_one_line(study: StudyView, said: Log) -> None:
+    said(study)
+    said(study)
+    reason = "failed: worlds:make raised ValueError in step:\n  shapes (3,)\n  and (4,)"
+    assert said(with_trial(study, 5, state="failed", note=reason)) == [
+        "trial 5 is failed: worlds:make raised ValueError in step: shapes (3,) and (4,)"
+    ]
+
+
+def test_one_trial_is_no_trials(study: StudyView, said: Log) -> None:
+    one = dataclasses.replace(study, trials=study.trials[7:8])
+    assert said(one)[0].startswith("study hopper: 1 trial of task hopper")
+
+
 def test_a_trial_that_is_taken_up_again_is_announced_again(study: StudyView, said: Log) -> None:
     said(study)
     said(study)
@@ -82,11 +96,27 @@ def test_a_slot_that_waits_is_not_taken_for_the_trial_of_its_number(study: Study
     assert said(shifted) == []
 
 
-def test_silence_is_broken_once_a_minute(
+def test_silence_is_broken_at_least_every_half_minute(
     study: StudyView, said: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("cli.show.plain_lines.time.monotonic", lambda: now[0])
     said(study)
     said(study)
     assert said(study) == []
-    monkeypatch.setattr("cli.lines.HEARTBEAT_SECONDS", 0.0)
+    now[0] += 20.0
+    assert said(study) == []
+    now[0] += 9.0
     assert said(study) == ["5/10 trials, about 5 min left"]
+    assert said(study) == []
+
+
+def test_what_is_looked_at_after_its_end_breaks_its_silence_too(
+    study: StudyView, said: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("cli.show.plain_lines.time.monotonic", lambda: now[0])
+    ended = dataclasses.replace(study, trials=study.trials[:5], parent="ant")
+    said(ended)
+    now[0] += 29.0
+    assert said(ended) == ["all 5 held-out trainings have ended; their workers send the last results"]

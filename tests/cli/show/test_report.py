@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.report import Report
-from search.slots.view import ReportView, Returns, StudyView
+from cli.show.report import Report
+from omad_core.results.statistics import Summary
+from search.view.report_view import ReportView
+from search.view.views import StudyView
 
 COMMANDS = [
     ("omad-search ui", "look at it"),
@@ -17,8 +19,8 @@ COMMANDS = [
 @pytest.fixture
 def report(study: StudyView) -> ReportView:
     ended = dataclasses.replace(study, trials=study.trials[:5], elapsed_seconds=702.0)
-    best, default = Returns(1_398.2, 1_320.4, 1_470.9, 50), Returns(221.3, 201.2, 240.7, 50)
-    return ReportView(ended, best, default, Returns(23.9, 22.1, 25.5, 50))
+    best, default = Summary(1_398.2, 1_398.2, 1_320.4, 1_470.9, 50), Summary(221.3, 221.3, 201.2, 240.7, 50)
+    return ReportView(ended, best, default, Summary(23.9, 23.9, 22.1, 25.5, 50))
 
 
 @pytest.mark.parametrize("width", [80, 160])

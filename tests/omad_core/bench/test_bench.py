@@ -39,6 +39,11 @@ def test_an_update_takes_longer_than_its_products_and_than_a_gaussians(small):
     assert speeds.ms.keys() == {1, 2}
 
 
+def test_members_that_would_take_longer_than_the_time_given_are_left_out(small, monkeypatch):
+    monkeypatch.setattr(updates, "LEAST_SECONDS", 0.0)
+    assert updates.measure(small(), (1, 2, 4), seconds=0.0).ms.keys() == {1}
+
+
 @pytest.mark.parametrize("task", ["hopper", "simple_spread_n3"])
 def test_environments_are_measured_beside_the_original(task):
     speeds = environments.measure(task, EnvConfig(), num_envs=8, seconds=0.5)

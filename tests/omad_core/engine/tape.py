@@ -48,7 +48,7 @@ class Tape(TorchDispatchMode):
 
 
 def record(works: Any, device: torch.device) -> list[Any]:
-    """As `omad_core.graphs.record_cuda`, with tapes."""
+    """As `omad_core.engine.graphs.record_cuda`, with tapes."""
     tapes = []
     for work in works:
         work()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from omad_core.devices import device_of, env_threads
+from omad_core.engine.devices import device_of, env_threads
 from omad_core.errors import ConfigError
 
 

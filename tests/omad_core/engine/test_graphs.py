@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from omad_core.adam import Adam
+from omad_core.algorithm.learner import Learner
 from omad_core.bench import updates
+from omad_core.engine.graphs import Buffers, CudaGraphEngine, EagerEngine, record_cuda
+from omad_core.engine.replay import Replay
 from omad_core.events import Busy, Evaluated, Progress
-from omad_core.graphs import Buffers, Eager, Recorded, record_cuda
-from omad_core.learner import Learner
+from omad_core.nn.adam import Adam
 from omad_core.population import Population
-from omad_core.replay import Replay
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tape import Tape, call_again, record
@@ -40,8 +40,8 @@ KINDS = [
 
 def recorded(population, how):
     """Make a population on the CPU compute as beside a GPU."""
-    program = population._program
-    program.engine = Recorded(program.learner, program.replay, how)
+    member_batch = population._member_batch
+    member_batch.engine = CudaGraphEngine(member_batch.learner, member_batch.replay, how)
     return population
 
 
@@ -64,7 +64,7 @@ def parts(config, device="cpu", capacity=2):
     members = [population.admit(config) for _ in range(capacity)]
     advance_to(population, members[0], 20)
     population.close()
-    return population._program.learner, population._program.replay
+    return population._member_batch.learner, population._member_batch.replay
 
 
 def inputs(learner, seed=0):
@@ -73,8 +73,9 @@ def inputs(learner, seed=0):
     buffers = Buffers(learner)
     draw = lambda like: torch.randn(like.shape, generator=gen).to(like.device)
     indices = torch.randint(0, 2**62, buffers.indices.shape, generator=gen).to(learner.device)
-    learning = torch.tensor([place != seed % learner.capacity for place in range(learner.capacity)])
-    return indices, draw(buffers.target), draw(buffers.actor), learning.to(learner.device)
+    learning = torch.tensor([lane != seed % learner.capacity for lane in range(learner.capacity)])
+    draws = {name: draw(like) for name, like in buffers.draws.items()}
+    return indices, draws, learning.to(learner.device)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,10 +103,10 @@ def test_a_recorded_training_is_the_one_computed_step_by_step(small, run_to_end,
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_update_asks_for_no_value(small, kind):
     learner, replay = parts(small(**kind))
-    engine = Eager(learner, replay)
-    indices, target, actor, learning = inputs(learner)
+    engine = EagerEngine(learner, replay)
+    indices, draws, learning = inputs(learner)
     with Tape() as tape:
-        engine.update(indices, target, actor, learning)
+        engine.update(indices, draws, True, learning)
         learner.act(Buffers(learner).obs, Buffers(learner).acting)
     asked = [call[0] for call in tape.calls if call[0].overloadpacket.__name__ in SYNCS]
     picked = [
@@ -159,9 +160,9 @@ def test_an_update_on_a_device_touches_no_tensor_of_the_host(small, kind, adam_w
     # Tensors there have shapes and no values: whatever asks for one, or mixes it with the host's, raises.
     device = torch.device("meta")
     learner = Learner(spec, config, 2, device, config.critic.quantiles)
-    engine = Eager(learner, Replay(spec, 2, config.num_envs, config.replay_size, config.n_step, device))
+    engine = EagerEngine(learner, Replay(spec, 2, config.num_envs, config.replay_size, config.n_step, device))
     buffers = Buffers(learner)
-    engine.update(buffers.indices, buffers.target, buffers.actor, buffers.learning)
+    engine.update(buffers.indices, buffers.draws, True, buffers.learning)
     assert learner.act(buffers.obs, buffers.acting).device == device
     assert adam_without_values
 
@@ -177,7 +178,7 @@ def test_everything_an_update_reads_stays_where_it_is(small, kind):
     tapes = []
     for _ in range(2):
         with Tape() as tape:
-            population._program.engine._both()
+            population._member_batch.engine._both()
         tapes.append(tape)
         population.evict(member)
         member = population.admit(small(seed=8, critic__quantiles=4, critic__v_max=7.0, **kind))
@@ -190,10 +191,10 @@ def test_everything_an_update_reads_stays_where_it_is(small, kind):
 def test_runs_before_recording_leave_no_trace(small):
     config = small()
     learner, replay = parts(config)
-    before = [learner.weights.row(place, config) for place in (0, 1)]
-    Recorded(learner, replay, record)._record_if_stale()
-    for place in (0, 1):
-        assert_equal(learner.weights.row(place, config), before[place])
+    before = [learner.weights.row(lane, config) for lane in (0, 1)]
+    CudaGraphEngine(learner, replay, record)._record_if_stale()
+    for lane in (0, 1):
+        assert_equal(learner.weights.row(lane, config), before[lane])
 
 
 def test_what_takes_long_is_said_before_it_is_done(small, run_to_end):
@@ -241,14 +242,14 @@ def test_updates_beside_the_simulation_begin_when_there_is_something_to_learn_fr
 ):
     config = small(**changes)
     population = recorded(Population(config, slice_seconds=0), call_again)
-    program, seen = population._program, []
-    update = program.engine.update
+    member_batch, seen = population._member_batch, []
+    update = member_batch.engine.update
 
     def watch(*given):
-        seen.append(program.replay._stop[0] - config.n_step + 1 - program.replay._start[0])
+        seen.append(member_batch.replay._stop[0] - config.n_step + 1 - member_batch.replay._start[0])
         update(*given)
 
-    program.engine.update = watch
+    member_batch.engine.update = watch
     run_to_end(population, {population.admit(config)})
     assert min(seen) == 1
     population.close()
@@ -269,13 +270,13 @@ class TestOnAGpu:
     def test_a_graph_computes_what_the_operations_compute(self, small, kind):
         config = small(**kind)
         rows = []
-        for make in (Eager, lambda learner, replay: Recorded(learner, replay, record_cuda)):
+        for make in (EagerEngine, lambda learner, replay: CudaGraphEngine(learner, replay, record_cuda)):
             learner, replay = parts(config, "cuda")
             engine = make(learner, replay)
             for number in range(9):
-                indices, target, actor, learning = inputs(learner, number)
-                engine.update(indices, target, actor if number % 3 == 0 else None, learning)
-            rows.append([learner.weights.row(place, config) for place in (0, 1)])
+                indices, draws, learning = inputs(learner, number)
+                engine.update(indices, draws, number % 3 == 0, learning)
+            rows.append([learner.weights.row(lane, config) for lane in (0, 1)])
         for left, right in zip(*rows, strict=True):
             for name in left:
                 np.testing.assert_allclose(left[name], right[name], rtol=1e-3, atol=1e-5, err_msg=name)
@@ -289,8 +290,8 @@ class TestOnAGpu:
         torch.cuda.set_sync_debug_mode("error")
         try:
             for _ in range(40):
-                trainer._learn(roster.seated(), roster.tick)
-                trainer._begin_acting(roster.seated())
+                trainer._learn(roster.begun(), roster.vector_steps)
+                trainer._begin_acting(roster.begun())
         finally:
             torch.cuda.set_sync_debug_mode("default")
         population.close()

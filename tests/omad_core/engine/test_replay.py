@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from omad_core.replay import Replay
+from omad_core.engine.replay import Replay
 from omad_core.task import TaskSpec
 
 SPEC = TaskSpec("toy", "toy", {}, ("a", "b"), (1, 1), (1, 1), ((-1.0,),) * 2, ((1.0,),) * 2, 2, 100, True)
@@ -41,10 +41,10 @@ def play(replay, steps, seed=0, end=0.3):
     return happened
 
 
-def plain_target(course, start, n_step):
+def plain_target(trajectory, start, n_step):
     """Eq. 9's reward, discount and bootstrap observation of one transition, by a loop."""
     total, factor = 0.0, 1.0
-    for _, _, reward, terminated, ended, after in course[start : start + n_step]:
+    for _, _, reward, terminated, ended, after in trajectory[start : start + n_step]:
         total += factor * reward
         factor *= GAMMA
         if ended:

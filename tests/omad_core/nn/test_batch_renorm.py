@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from omad_core.layers import flat
-from omad_core.renorm import EPS, bounds, fold, init_renorm, normalise, renormalise
+from omad_core.nn.batch_renorm import EPS, bounds, fold, init_renorm, normalise, renormalise
+from omad_core.nn.layers import flat
 
 
 def plain(x, gain, shift, mean_run, var_run, warm):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from omad_core.layers import NARROW, flat, linear
+from omad_core.nn.layers import NARROW, flat, linear
 
 
 @pytest.mark.parametrize("outputs", [1, 3, NARROW + 5])

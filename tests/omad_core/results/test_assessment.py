@@ -2,11 +2,11 @@
 
 import pytest
 
-from omad_core.assessment import assess, assess_random
 from omad_core.config import EnvConfig
 from omad_core.errors import ConfigError
 from omad_core.population import Population
-from omad_core.statistics import interquartile_mean, summarise
+from omad_core.results.assessment import assess, assess_random
+from omad_core.results.statistics import interquartile_mean, summarise
 
 
 def test_random_play_returns_what_gymnasiums_hopper_returns():

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from cli.main import main
-from search.worker import kubernetes, launching
-from search.worker.launching import Job
+from search.launch import kubernetes, slurm
+from search.launch.job import Job, LaunchRefused, import_required
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 LEAVING = """
@@ -48,9 +48,7 @@ def wait_for(path: Path) -> None:
 @pytest.fixture
 def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job whose "workers" write what they were called with, in place of training."""
-    (tmp_path / "cli").mkdir()
-    (tmp_path / "cli" / "__init__.py").write_text("")
-    (tmp_path / "cli" / "main.py").write_text(
+    (tmp_path / "omad_search.py").write_text(
         "import os, sys, pathlib\n"
         f"pathlib.Path({str(tmp_path)!r}, f'ran-{{os.getpid()}}')"
         ".write_text(' '.join(sys.argv[1:]) + ' ' + os.environ['OMAD_STORAGE'])\n"
@@ -77,7 +75,8 @@ def check(folder: Path) -> None:
 def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path, users_folder: Path) -> None:
     pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
     code = (
-        "import sys, json; from search.worker.launching import Job, slurm; from pathlib import Path\n"
+        "import omad_search; from search.launch.job import Job; from pathlib import Path\n"
+        "from search.launch.slurm import launch_slurm as slurm\n"
         f"job = Job('hopper', 2, {dict(marker.environment)!r}, grace_seconds=7)\n"
         f"jobs = slurm(job, Path({str(tmp_path)!r}, 'logs'),"
         " cluster='local', timeout_min=5)\n"
@@ -88,27 +87,42 @@ def test_submitit_runs_an_array_of_workers(marker: Job, tmp_path: Path, users_fo
         cwd=users_folder,
         check=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{users_folder}{os.pathsep}{ROOT}"},
     )
     check(tmp_path)
 
 
+def test_what_a_job_starts_is_this_program_whatever_pythonpath_has(users_folder: Path) -> None:
+    environment = {"PYTHONPATH": f"{users_folder}{os.pathsep}{ROOT}", "OMAD_STORAGE": "sqlite:///none.db"}
+    command = [sys.executable, *Job("hopper", 1, environment).argv]
+    done = subprocess.run(
+        command, cwd=users_folder, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert done.stderr.startswith("error: storage sqlite:///none.db: there is no such file")
+
+
 def test_a_preempted_worker_is_queued_again_as_it_is(marker: Job) -> None:
     submitit = pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
-    again = launching.SlurmWorker(marker).checkpoint()
+    again = slurm.SlurmWorker(marker).checkpoint()
     assert isinstance(again, submitit.helpers.DelayedSubmission)
     assert again.function._job == marker
 
 
-def test_a_preempted_worker_leaves_in_order_and_begins_again(marker: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("everywhere", [False, True], ids=["submitit", "all of the job"])
+def test_a_preempted_worker_leaves_in_order_and_begins_again(
+    marker: Job, tmp_path: Path, everywhere: bool
+) -> None:
+    """Slurm's notice reaches the processes that Slurm started, or all there are, as it tracks them."""
     pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
-    (tmp_path / "cli" / "main.py").write_text(LEAVING.format(folder=str(tmp_path)))
-    (job,) = launching.slurm(
+    (tmp_path / "omad_search.py").write_text(LEAVING.format(folder=str(tmp_path)))
+    (job,) = slurm.launch_slurm(
         dataclasses.replace(marker, workers=1), tmp_path / "logs", cluster="local", timeout_min=5
     )
     wait_for(tmp_path / "began")
     (task,) = psutil.Process(int(job.job_id)).children()
-    task.send_signal(signal.SIGUSR2)  # as Slurm does: it reaches submitit, not what that started
+    started = task.children(recursive=True) if everywhere else []
+    for process in (*started, task):
+        process.send_signal(signal.SIGUSR2)
     assert job.result() == 0
     assert (tmp_path / "left").read_text() == "in order"
     assert (tmp_path / "again").exists()
@@ -117,9 +131,9 @@ def test_a_preempted_worker_leaves_in_order_and_begins_again(marker: Job, tmp_pa
 def test_a_worker_that_slurm_tells_to_leave_leaves_and_its_job_waits_for_slurm(
     marker: Job, tmp_path: Path
 ) -> None:
-    (tmp_path / "cli" / "main.py").write_text(LEAVING.format(folder=str(tmp_path)))
+    (tmp_path / "omad_search.py").write_text(LEAVING.format(folder=str(tmp_path)))
     code = (
-        "from search.worker.launching import Job, SlurmWorker\n"
+        "from search.launch.job import Job; from search.launch.slurm import SlurmWorker\n"
         f"SlurmWorker(Job('hopper', 1, {dict(marker.environment)!r}, grace_seconds=7))()\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -135,7 +149,7 @@ def test_a_worker_that_slurm_tells_to_leave_leaves_and_its_job_waits_for_slurm(
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="pip install 'omad-search[ray]'")
 def test_ray_runs_one_actor_a_worker(marker: Job, tmp_path: Path, users_folder: Path) -> None:
     code = (
-        "import ray; from search.worker.launching import Job, ray as start\n"
+        "import ray; from search.launch.job import Job; from search.launch.ray import launch_ray as start\n"
         "ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
         f"started = start(Job('hopper', 2, {dict(marker.environment)!r}, grace_seconds=7))\n"
         "assert ray.get([answer for _, answer in started]) == [0, 0]\n"
@@ -162,7 +176,7 @@ def test_the_manifest_is_an_indexed_job_without_addresses() -> None:
     assert pod["restartPolicy"] == "Never", "with another one Kubernetes takes no podFailurePolicy"
     assert pod["terminationGracePeriodSeconds"] > 40
     (container,) = pod["containers"]
-    assert container["command"][:5] == ["python", "-P", "-m", "cli.main", "worker"]
+    assert container["command"][:5] == ["python", "-P", "-m", "omad_search", "worker"]
     assert container["resources"] == {"requests": {"cpu": "2"}, "limits": {"nvidia.com/gpu": "1"}}
     assert container["envFrom"] == [{"secretRef": {"name": "omad-addresses"}}]
 
@@ -223,14 +237,17 @@ def test_a_password_reaches_pods_by_a_secret_alone(
     assert not any("://" in word for word in container["command"])
 
 
-def test_what_is_submitted_to_slurm_is_nobody_elses_to_read(marker: Job, tmp_path: Path) -> None:
+def test_what_is_submitted_to_slurm_is_nobody_elses_to_read(
+    marker: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("submitit", reason="pip install 'omad-search[slurm]'")
+    monkeypatch.setenv("PATH", str(tmp_path))  # where no Slurm is installed
     folder = tmp_path / "new" / "logs"
-    with pytest.raises(launching.LaunchRefused, match="run this where sbatch is"):
-        launching.slurm(marker, folder, cluster="slurm")
+    with pytest.raises(LaunchRefused, match="run this where sbatch is"):
+        slurm.launch_slurm(marker, folder, cluster="slurm")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_a_missing_package_is_named_with_what_installs_it() -> None:
-    with pytest.raises(launching.LaunchRefused, match=r"omad-search\[slurm\]"):
-        launching._required("no_such_package", "slurm")
+    with pytest.raises(LaunchRefused, match=r"omad-search\[slurm\]"):
+        import_required("no_such_package", "slurm")

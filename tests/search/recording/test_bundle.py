@@ -19,19 +19,19 @@ import numpy as np
 import pytest
 
 from omad_core.policy import Policy
-from search.records.carrying import carry
-from search.records.model_card import Facts, lone_request, model_card, request
-from search.records.publishing import Result, model_files
-from search.slots.view import Returns
-from search.spec import catalog
-from search.spec.given import Given
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.spool import Spool
+from omad_core.results.statistics import Summary
+from search.recording.bundle import find_needed, write_bundle
+from search.recording.model_card import Facts, lone_request, model_card, request
+from search.recording.publishing import Result, model_files
+from search.study import catalog
+from search.study.requested import Requested
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.spool.spool import Spool
 from tracking.tracker import RunInfo
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-SPEC = catalog.build(catalog.find("hopper"), Given(profile="smoke"), has_gpu=False)
+SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def model_folder(
     tracker = MlflowTracker(f"sqlite:///{folder}/mlflow.db")
     policy.save(folder / "policy")
     result = Result(SPEC, 7, {"gamma": 0.97}, folder / "policy", 700, Spool(folder / "spool"))
-    files = model_files(policy, result, {"score": 3.0}, carry(folder / "code"))
+    files = model_files(policy, result, {"score": 3.0}, write_bundle(folder / "code"))
     run = tracker.open_run(RunInfo("trial 7", "hopper", slot=0))
     tracker.publish_model(run, "trial-7", files)
     return next(folder.glob("mlruns/**/MLmodel")).parent
@@ -80,23 +80,77 @@ def test_rows_of_another_width_and_unknown_agents_are_refused_in_a_sentence(mode
         model.predict(np.zeros((2, 9), np.float32), params={"agent": "agent_9"})
 
 
-def test_only_the_modules_that_a_policy_needs_travel_with_it(model_folder: Path, policy: Policy) -> None:
-    carried = {str(file.relative_to(model_folder / "code")) for file in (model_folder / "code").rglob("*.py")}
-    assert "omad_core/policy.py" in carried
-    assert not {name for name in carried if "envs" in name or "population" in name}
-    code = f"""
+def test_a_bundle_carries_packages_whole_and_neither_environments_nor_the_engine(model_folder: Path) -> None:
+    package = model_folder / "code" / "omad_core"
+    carried = {file.relative_to(package) for file in package.rglob("*.py")}
+    assert Path("policy.py") in carried
+    for file in carried:
+        assert {parent / "__init__.py" for parent in file.parents} <= carried
+    folders, names = {file.parts[0] for file in carried}, {file.stem for file in carried}
+    assert not folders & {"engine", "envs", "bench", "results"}
+    assert not names & {"population", "training", "catalog", "learner", "replay"}
+
+
+def test_every_form_of_import_brings_its_module(tmp_path: Path) -> None:
+    files = {
+        "policy.py": "import omad_core.nn.layers\nfrom omad_core.algorithm import critic, critics\nimport json\n",
+        "algorithm/critic.py": "def f():\n    from omad_core import late\n",
+        "algorithm/critics/__init__.py": "from omad_core.algorithm.critics.heads import Head as H\n",
+        "algorithm/critics/heads.py": "class Head:\n    from omad_core_other import x\n",
+        "nn/layers.py": "if TYPE_CHECKING:\n    from omad_core.engine import program\n",
+        "late.py": "",
+    }
+    others = {"engine/program.py": "", "nn/adam.py": "", "algorithm/learner.py": ""}
+    inits = {f"{folder}__init__.py": "" for folder in ("", "algorithm/", "nn/", "engine/")}
+    for name, text in (files | others | inits).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    needed = {str(file.relative_to(tmp_path)) for file in find_needed(tmp_path)}
+    assert needed == {*files, "__init__.py", "algorithm/__init__.py", "nn/__init__.py"}
+
+
+ALONE = """
 import sys
-sys.path = [p for p in sys.path if p not in ("", {str(Path(__file__).parents[2])!r})]
-sys.path.insert(0, {str(model_folder / "code")!r})
-from omad_core.policy import Policy
-import omad_core, numpy
-assert omad_core.__file__.startswith({str(model_folder)!r}), omad_core.__file__
-policy = Policy.load({str(next(model_folder.rglob("policy.json")).parent)!r})
-sys.stdout.write(str(policy.act_joint(numpy.zeros((1, 25)), deterministic=True).tolist()))
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
+
+OURS = ("omad_core", "search", "tracking", "cli", "studies")
+
+class OnlyTheBundle(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] not in OURS:
+            return None
+        found = PathFinder.find_spec(name, [CODE] if path is None else path)
+        if found is None:
+            raise ModuleNotFoundError(f"{name} is not in the bundle", name=name)
+        return found
+
+sys.path += SITES
+sys.meta_path.insert(0, OnlyTheBundle())
+import mlflow.pyfunc, numpy
+model = mlflow.pyfunc.load_model(MODEL)
+ours = {name: module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] in OURS}
+assert "omad_core.policy" in ours
+assert all(file.startswith(MODEL) for file in ours.values()), ours
+assert not {"gymnasium", "mujoco", "optuna", "pettingzoo"} & set(sys.modules)
+obs = numpy.zeros((1, 25), numpy.float32)
+sys.stdout.write(str(model.predict(obs, params={"deterministic": True}).tolist()))
 """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def test_a_model_loads_where_no_checkout_and_no_installation_can_be_imported(
+    model_folder: Path, policy: Policy, tmp_path: Path
+) -> None:
+    sites = [path for path in sys.path if path.endswith("site-packages")]
+    constants = f"CODE, MODEL, SITES = {str(model_folder / 'code')!r}, {str(model_folder)!r}, {sites!r}\n"
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", "-c", constants + ALONE],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     expected = policy.act_joint(np.zeros((1, 25)), deterministic=True)
@@ -116,8 +170,13 @@ def test_the_card_tells_what_one_should_know(policy: Policy) -> None:
         "float32 [n, 25] -> [n, 3]",
     ):
         assert words in card
-    measured = model_card(Facts(SPEC, 7, {}, 41.0, 700, Returns(40.0, 35.5, 44.2, 50)), "models:/m-1", policy)
-    assert "Return on 50 fresh episodes: 40.0, 95 % interval 35.5 to 44.2." in measured
+    measured = model_card(
+        Facts(SPEC, 7, {}, 41.0, 700, Summary(40.0, 40.0, 35.5, 44.2, 50)), "models:/m-1", policy
+    )
+    assert (
+        "Return of this policy on 50 fresh episodes: 40.0, 95 % interval over episodes 35.5 to 44.2;"
+        in measured
+    )
     assert len(measured) < 5_000
 
 

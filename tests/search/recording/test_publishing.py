@@ -1,5 +1,6 @@
 """The champion is the best, whoever publishes at the same time."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,31 +8,30 @@ from pathlib import Path
 
 import optuna
 import pytest
+from fake_tracker import FakeTracker
 
-from search.records.home import Home
-from search.records.publishing import Result, publish
-from search.records.recording import Rooms
-from search.slots import binding, budget, endings, slots
+from search.checkpoints.workdir import Workdir
+from search.recording.publishing import Result, publish
+from search.recording.slot_run import SlotRun
+from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim, claim_unpublished
 from search.slots.lease import Lease, Outcome
-from search.slots.ledger import Ledger
-from search.slots.study import StudyHandle, create_study, optuna_study
-from search.spec import catalog
-from search.spec.given import Given
+from search.slots.lease_keeper import HeldLease
+from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
-from search.worker.desk import Desk, Place
-from search.worker.publications import Publications
+from search.study import catalog
+from search.study.requested import Requested
+from search.worker.context import WorkerContext, WorkerLocation
+from search.worker.publisher import Publisher
 from search.worker.worker import Worker
 from tracking.errors import TrackingRefused, TrackingUnavailable
-from tracking.null import NullTracker
-from tracking.sender import Sender
-from tracking.spool import Spool
-from tracking.tracker import ModelFiles, RunStatus
+from tracking.spool.spool import Spool
+from tracking.tracker import ModelFiles, RunInfo, RunStatus
 
-SPEC = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 3}), has_gpu=False)
+SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke", numbers={"trials": 3}), has_gpu=False)
 
 
-class Registry(NullTracker):
+class Registry(FakeTracker):
     """Remembers models and the champion; `meanwhile` happens just before the next champion is written."""
 
     def __init__(self) -> None:
@@ -58,30 +58,35 @@ def _end(store: Store, handle: StudyHandle, value: float, outcome: Outcome = "co
     lease = claim(store, handle.study_id, Claimant("test", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=0))
-    lease, _ = binding.bind(store, study, lease)
-    lease = slots.bind_run(store, lease, f"run-{lease.number}")
-    return endings.finish(store, study, lease, outcome, value)
+    lease, _ = trial_binding.bind(store, study, lease)
+    lease = lease_writes.bind_run(store, lease, f"run-{lease.number}")
+    return outcomes.finish(store, study, lease, outcome, value)
+
+
+def _run(context: WorkerContext, held: HeldLease, spool: Spool) -> SlotRun:
+    info = RunInfo(f"trial {held.lease.number}", "hopper", slot=held.lease.number)
+    return SlotRun(context, held, context.parent, info, spool)
 
 
 @pytest.fixture
 def publisher(policy_folder: Callable[[str], Path], tmp_path: Path):
     """Ends a trial with a value and, when called, publishes it, as a worker of its own."""
-    model, registry, rooms = policy_folder("hopper"), Registry(), []
+    model, registry, contexts = policy_folder("hopper"), Registry(), []
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", 3, SPEC.to_json(), [SPEC.defaults()])
 
         def end(value: float) -> Callable[[], object]:
             lease = _end(store, handle, value)
-            rooms.append(Rooms(store, Ledger(store, 60.0), registry, Sender()))
+            context = WorkerContext(store, handle, registry, WorkerLocation(Workdir(tmp_path)), 5.0)
+            contexts.append(context)
             spool = Spool(tmp_path / f"spool-{lease.number}")
             result = Result(SPEC, lease.number, {}, model, 700, spool)
-            return lambda: publish(rooms[-1], lease, f"run-{lease.number}", result, tmp_path / "gone")
+            run = _run(context, context.lease_keeper.hold(lease), spool)
+            return lambda: publish(context, lease, run, result, tmp_path / "gone")
 
         yield registry, end
-        for each in rooms:
-            each.sender.close(1)
-            each.ledger.close()
-            each.watch.close()
+        for context in contexts:
+            context.close()
 
 
 def test_the_best_is_champion_in_whatever_order_they_are_published(publisher) -> None:
@@ -113,7 +118,7 @@ def test_a_better_one_that_is_not_stored_yet_crowns_itself_later(publisher) -> N
     assert registry.champion == "models:/m-run-1"
 
 
-class Refusing(NullTracker):
+class Refusing(FakeTracker):
     """Takes everything but models."""
 
     def publish_model(self, run_id: str, name: str, model: ModelFiles) -> str:
@@ -121,31 +126,31 @@ class Refusing(NullTracker):
 
 
 def test_what_a_worker_cannot_publish_is_left_to_others_while_it_lives(
-    policy_folder: Callable[[str], Path], tmp_path: Path
+    policy_folder: Callable[[str], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spec = replace(SPEC, lease_seconds=1.0)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", 3, spec.to_json(), [spec.defaults()])
-        desk = Desk(store, handle, Refusing(), Place(Home(tmp_path / "home")), 5.0)
+        context = WorkerContext(store, handle, Refusing(), WorkerLocation(Workdir(tmp_path / "home")), 5.0)
         lease = _end(store, handle, 3.0)
-        hold, publications = desk.rooms.ledger.hold(lease), Publications(desk)
-        result = Result(spec, lease.number, {}, policy_folder("hopper"), 700, Spool(tmp_path / "spool"))
-        publications.submit(hold, lambda: "run-0", result)
-        assert desk.rooms.sender.drain(10)
-        assert [str(failure.error) for failure in desk.rooms.sender.failures()] == ["no models here"]
+        hold, publisher = context.lease_keeper.hold(lease), Publisher(context)
+        spool = Spool(tmp_path / "spool")
+        result = Result(spec, lease.number, {}, policy_folder("hopper"), 700, spool)
+        publisher.submit(hold, _run(context, hold, spool), result)
+        assert context.sender.drain(10)
+        (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+        assert "no models here" in line
         end, other = time.monotonic() + 10, None
         while other is None and time.monotonic() < end:
-            publications.keep()
+            publisher.keep()
             time.sleep(0.1)
             other = claim_unpublished(store, handle.study_id, Claimant("another", 60.0))
-        desk.rooms.sender.close(1)
-        desk.rooms.ledger.close()
-        desk.rooms.watch.close()
+        context.close()
     assert other is not None
     assert other.number == lease.number
 
 
-class Moody(NullTracker):
+class Moody(FakeTracker):
     """Ends no run as long as something is wrong with it."""
 
     wrong: Exception | None = None
@@ -165,13 +170,13 @@ def left(tmp_path: Path):
     spec = replace(SPEC, trials=1)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", 1, spec.to_json(), [spec.defaults()])
-        slots.release(store, _end(store, handle, 3.0, "pruned"))
+        lease_writes.release(store, _end(store, handle, 3.0, "pruned"))
         tracker = Moody()
         yield (
             store,
             handle,
             tracker,
-            lambda: Worker(store, handle, tracker, Place(Home(tmp_path / "home")), 5.0),
+            lambda: Worker(store, handle, tracker, WorkerLocation(Workdir(tmp_path / "home")), 5.0),
         )
 
 

@@ -11,7 +11,7 @@ import torch
 
 from omad_core.policy import Policy
 from search.errors import ExportRefused
-from search.records.exporting import export
+from search.reports.export import export
 
 
 @pytest.mark.parametrize("task", ["hopper", "simple_adversary_n2"])

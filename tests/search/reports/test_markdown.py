@@ -1,7 +1,9 @@
 """The readable report."""
 
-from search.records.report_text import markdown
-from search.slots.view import ReportView, Returns, StudyView, TrialView
+from omad_core.results.statistics import Summary
+from search.reports.markdown import markdown
+from search.view.report_view import ReportView
+from search.view.views import StudyView, TrialView
 
 
 def test_the_report_compares_best_defaults_and_random_play() -> None:
@@ -9,7 +11,9 @@ def test_the_report_compares_best_defaults_and_random_play() -> None:
     default = TrialView(0, "complete", {"gamma": 0.99}, 1_000, 1_000, score=12.0)
     pruned = TrialView(1, "pruned", {}, 300, 1_000, note="pruned at step 300")
     study = StudyView("study", "hopper", "laptop", "", "", trials=[default, pruned, best], default_number=0)
-    text = markdown(ReportView(study, Returns(40.0, 35.5, 44.25, 50), None, Returns(18.0, 15.0, 21.0, 50)))
+    text = markdown(
+        ReportView(study, Summary(40.0, 40.0, 35.5, 44.25, 50), None, Summary(18.0, 18.0, 15.0, 21.0, 50))
+    )
     lines = text.splitlines()
     assert "3 trials of task `hopper`: 2 complete, 1 pruned." in lines
     assert "| best, trial 3 | 40.0 | 35.5 to 44.2 | 50 | 41.0 |" in lines

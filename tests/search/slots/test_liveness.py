@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from search.slots import alive, budget, slots
+from search.slots import budget, lease_writes, liveness
 from search.slots.claim import Claimant, claim
-from search.slots.study import create_study
+from search.slots.studies import create_study
 from search.storage.store import open_storage
 
 
@@ -18,7 +18,7 @@ def study(tmp_path):
 
 
 def dead_identity():
-    code = "from search.slots.alive import identity; import json; print(json.dumps(identity()))"
+    code = "from search.slots.liveness import identity; import json; print(json.dumps(identity()))"
     import json
 
     return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
@@ -27,8 +27,8 @@ def dead_identity():
 def test_a_dead_workers_lease_ends_at_once_and_its_slot_is_claimed(study):
     store, handle = study
     lease = claim(store, handle.study_id, Claimant("dead", 600.0))
-    slots.renew(store, lease, 600.0, dead_identity() | {"token": lease.token})
-    assert alive.expire_gone(store, handle.study_id) == 1
+    lease_writes.renew(store, lease, 600.0, dead_identity() | {"token": lease.token})
+    assert liveness.expire_gone(store, handle.study_id) == 1
     again = claim(store, handle.study_id, Claimant("heir", 600.0))
     assert (again.number, again.token) == (lease.number, lease.token + 1)
 
@@ -36,7 +36,7 @@ def test_a_dead_workers_lease_ends_at_once_and_its_slot_is_claimed(study):
 @pytest.mark.parametrize(
     "progress",
     [
-        lambda token: alive.identity() | {"token": token},
+        lambda token: liveness.identity() | {"token": token},
         lambda token: dead_identity() | {"token": token, "machine": "another"},
         lambda token: dead_identity() | {"token": token - 1},
         lambda token: {"token": token},
@@ -46,6 +46,6 @@ def test_a_dead_workers_lease_ends_at_once_and_its_slot_is_claimed(study):
 def test_other_leases_are_left_alone(study, progress):
     store, handle = study
     lease = claim(store, handle.study_id, Claimant("worker", 600.0))
-    slots.renew(store, lease, 600.0, progress(lease.token))
-    assert alive.expire_gone(store, handle.study_id) == 0
+    lease_writes.renew(store, lease, 600.0, progress(lease.token))
+    assert liveness.expire_gone(store, handle.study_id) == 0
     assert budget.rows(store, handle.study_id)[0].expires_in > 500

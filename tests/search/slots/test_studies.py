@@ -1,17 +1,29 @@
 """Studies: created once with their spec, joined by everybody else, plain Optuna studies throughout."""
 
 import itertools
+import re
 import threading
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.errors import SpecConflict, StudyNotFound
-from search.slots import budget
-from search.slots.outsiders import outsiders
-from search.slots.study import StudyHandle, create_study, list_studies, open_study, optuna_study
+from search.errors import SpecConflict, StudyDeleted, StudyNotFound
+from search.history import attempts, evaluations
+from search.history.evaluations import CurvePoint
+from search.slots import budget, lease_writes, outcomes, trial_binding
+from search.slots.claim import Claimant, claim
+from search.slots.studies import (
+    StudyHandle,
+    create_study,
+    delete_study,
+    list_studies,
+    open_study,
+    optuna_study,
+    refuse_deleted,
+)
 from search.storage.store import Store
+from search.view.external_trials import external_trials
 
 NAMES = (f"study-{n}" for n in itertools.count())
 START = [{"lr": 3e-4, "mode": "learned"}, {"lr": 1e-3}]
@@ -61,6 +73,61 @@ def test_the_rows_of_a_deleted_study_do_not_come_back(store: Store) -> None:
     assert budget.counts(store, new.study_id).total == 2
 
 
+def worked_at(store: Store, handle: StudyHandle, value: float) -> None:
+    """Claim a slot, bind a trial, measure something."""
+    lease = claim(store, handle.study_id, Claimant("here:1"))
+    assert lease is not None
+    lease, _ = trial_binding.bind(store, optuna_study(store, handle), lease)
+    point = CurvePoint(trial_binding.trial_id(lease), 0, 100, [value], 1.0)
+    lease_writes.record_evaluations(store, lease, [point])
+    assert evaluations.read(store, handle.study_id) == [point]
+    assert [attempt.token for attempt in attempts.read(store, handle.study_id)] == [lease.token]
+
+
+@pytest.mark.parametrize("same_name", [True, False])
+def test_a_study_under_the_ids_of_a_deleted_one_is_worked_at_like_any_other(
+    store: Store, same_name: bool
+) -> None:
+    """SQLite gives the ids of a study and of its trials again."""
+    name = next(NAMES)
+    worked_at(store, create_study(store, name, trials=1, spec="{}"), 1.0)
+    optuna.delete_study(study_name=name, storage=store.rdb)
+    worked_at(store, create_study(store, name if same_name else next(NAMES), trials=1, spec="{}"), 2.0)
+
+
+def test_a_study_whose_new_trials_have_the_ids_of_a_deleted_ones_is_worked_at_like_any_other(
+    store: Store,
+) -> None:
+    elder = create_study(store, next(NAMES), trials=1, spec="{}")
+    name = next(NAMES)
+    worked_at(store, create_study(store, name, trials=1, spec="{}"), 1.0)
+    optuna.delete_study(study_name=name, storage=store.rdb)
+    worked_at(store, elder, 2.0)
+
+
+@pytest.mark.parametrize("way", ["ours", "optuna's"])
+def test_a_study_that_is_deleted_under_a_worker_is_one_sentence(store: Store, way: str) -> None:
+    handle = create_study(store, next(NAMES), trials=1, spec="{}")
+    lease = claim(store, handle.study_id, Claimant("here:1"))
+    assert lease is not None
+    study = optuna_study(store, handle)
+    lease, trial = trial_binding.bind(store, study, lease)
+    if way == "ours":
+        delete_study(store, handle)
+    else:
+        optuna.delete_study(study_name=handle.name, storage=store.rdb)
+    sentence = f"the study was deleted from storage {re.escape(store.address)}"
+    with pytest.raises(StudyDeleted, match=sentence), store.guard():
+        trial.report(1.0, step=1)
+    with pytest.raises(StudyDeleted, match=sentence):
+        outcomes.finish(store, study, lease, "complete", 1.0)
+    with pytest.raises(StudyDeleted, match=f"study '{handle.name}' was deleted"):
+        refuse_deleted(store, handle)
+    create_study(store, handle.name, trials=1, spec="{}")
+    with pytest.raises(StudyDeleted, match=f"study '{handle.name}' was deleted"):
+        refuse_deleted(store, handle)
+
+
 def test_creation_that_was_interrupted_is_completed_by_the_next(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +137,7 @@ def test_creation_that_was_interrupted_is_completed_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("search.slots.study._write_rows", interrupted)
+        patch.setattr("search.slots.studies._write_rows", interrupted)
         with pytest.raises(KeyboardInterrupt):
             create_study(store, name, trials=3, spec="{}", enqueue=START)
     with pytest.raises(StudyNotFound):
@@ -110,6 +177,6 @@ def test_trials_of_others_are_told_apart(store: Store, handle: StudyHandle) -> N
     study.enqueue_trial({"x": 1.0})
     study.add_trial(optuna.create_trial(value=3.0))
     theirs = store.optuna.create_new_trial(handle.study_id, optuna.create_trial(state=TrialState.RUNNING))
-    seen = outsiders(store, handle)
+    seen = external_trials(store, handle)
     assert seen.waiting == [0]
     assert seen.external == [1, store.rdb.get_trial(theirs).number]

@@ -7,13 +7,13 @@ import pytest
 from optuna.trial import Trial, TrialState, create_trial
 
 from search.errors import LeaseLost, TrialEnded
-from search.slots import binding, budget, endings, slots
+from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
 from search.slots.keys import RETRY_OF, SLOT, TOKEN
 from search.slots.lease import Lease
-from search.slots.outsiders import Outsiders, outsiders
-from search.slots.study import StudyHandle, create_study, optuna_study
+from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store
+from search.view.external_trials import ExternalTrials, external_trials
 
 NAMES = (f"binding-{n}" for n in itertools.count())
 
@@ -27,7 +27,7 @@ def take(store: Store, handle: StudyHandle, seconds: float = 60.0, owner: str = 
 def bound(store: Store, handle: StudyHandle, seconds: float = 60.0) -> tuple[optuna.Study, Lease, Trial]:
     lease = take(store, handle, seconds)
     study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=lease.number))
-    return study, *binding.bind(store, study, lease)
+    return study, *trial_binding.bind(store, study, lease)
 
 
 def states(store: Store, handle: StudyHandle) -> list[TrialState]:
@@ -49,15 +49,15 @@ def test_a_new_trial_names_its_slot_and_token(store: Store, handle: StudyHandle)
 def test_a_successor_goes_on_with_the_same_trial_and_parameters(store: Store, handle: StudyHandle) -> None:
     _, lease, trial = bound(store, handle, seconds=0.0)
     x = trial.suggest_float("x", 0, 1)
-    endings.report(store, lease, trial, 10, 1.5)
+    outcomes.report(store, lease, trial, 10, 1.5)
     study, successor, again = bound(store, handle)
     assert (successor.trial_id, again.number) == (lease.trial_id, trial.number)
     assert again.suggest_float("x", 0, 1) == x
     assert 0 <= again.suggest_float("y", 0, 1) <= 1
-    endings.report(store, successor, again, 10, 1.5)
-    endings.report(store, successor, again, 20, 2.5)
-    endings.finish(store, study, successor, "complete", 2.5)
-    done = store.rdb.get_trial(binding.trial_id(successor))
+    outcomes.report(store, successor, again, 10, 1.5)
+    outcomes.report(store, successor, again, 20, 2.5)
+    outcomes.finish(store, study, successor, "complete", 2.5)
+    done = store.rdb.get_trial(trial_binding.trial_id(successor))
     assert (done.state, done.value, done.intermediate_values) == (
         TrialState.COMPLETE,
         2.5,
@@ -69,14 +69,14 @@ def test_a_worker_that_was_fenced_can_neither_report_nor_finish(store: Store, ha
     study, lease, trial = bound(store, handle, seconds=0.0)
     take(store, handle)
     with pytest.raises(LeaseLost):
-        endings.report(store, lease, trial, 10, 1.0)
+        outcomes.report(store, lease, trial, 10, 1.0)
     with pytest.raises(LeaseLost):
-        endings.finish(store, study, lease, "complete", 1.0)
+        outcomes.finish(store, study, lease, "complete", 1.0)
     with pytest.raises(LeaseLost):
-        endings.fail(store, study, lease, "late")
+        outcomes.fail(store, study, lease, "late")
     with pytest.raises(LeaseLost):
-        binding.bind(store, study, lease)
-    unchanged = store.rdb.get_trial(binding.trial_id(lease))
+        trial_binding.bind(store, study, lease)
+    unchanged = store.rdb.get_trial(trial_binding.trial_id(lease))
     assert (unchanged.state, unchanged.intermediate_values) == (TrialState.RUNNING, {})
 
 
@@ -84,7 +84,7 @@ def test_reporting_to_a_trial_that_has_ended_is_a_lost_lease(store: Store, handl
     study, lease, trial = bound(store, handle)
     study.tell(trial, state=TrialState.FAIL)
     with pytest.raises(LeaseLost):
-        endings.report(store, lease, trial, 10, 1.0)
+        outcomes.report(store, lease, trial, 10, 1.0)
 
 
 def test_enqueued_trials_are_run_in_order_once_each_and_before_new_ones(store: Store) -> None:
@@ -101,7 +101,7 @@ def test_enqueued_trials_wait_when_no_slot_is_open(store: Store) -> None:
     bound(store, handle)
     optuna_study(store, handle).enqueue_trial({"x": 0.5})
     assert claim(store, handle.study_id, Claimant("me")) is None
-    assert outsiders(store, handle).waiting == [1]
+    assert external_trials(store, handle).waiting == [1]
 
 
 def test_a_trial_left_over_by_a_dead_worker_is_adopted_by_its_slot(store: Store, handle: StudyHandle) -> None:
@@ -115,7 +115,7 @@ def test_a_trial_left_over_by_a_dead_worker_is_adopted_by_its_slot(store: Store,
 def test_an_enqueued_trial_bound_but_not_started_is_started(store: Store) -> None:
     handle = create_study(store, next(NAMES), 1, "{}", enqueue=[{"x": 0.5}])
     waiting = store.rdb.get_all_trials(handle.study_id)[0]._trial_id
-    slots.bind_trial(store, take(store, handle, seconds=0.0), waiting)
+    lease_writes.bind_trial(store, take(store, handle, seconds=0.0), waiting)
     _, lease, trial = bound(store, handle)
     assert (lease.trial_id, trial.suggest_float("x", 0, 1)) == (waiting, 0.5)
     assert states(store, handle) == [TrialState.RUNNING]
@@ -133,31 +133,31 @@ def test_an_enqueued_trial_that_others_pop_at_the_same_moment_is_left_to_them(
             theirs.append(optuna_study(store, handle).ask().number)
         return lease
 
-    bind_trial = slots.bind_trial
-    monkeypatch.setattr(slots, "bind_trial", bind_then_they_ask)
+    bind_trial = lease_writes.bind_trial
+    monkeypatch.setattr(lease_writes, "bind_trial", bind_then_they_ask)
     _, lease, trial = bound(store, handle)
     assert (theirs, trial.number) == ([0], 1)
     assert budget.rows(store, handle.study_id)[0].trial_id == lease.trial_id
-    assert outsiders(store, handle).external == [0]
+    assert external_trials(store, handle).external == [0]
 
 
 def test_running_trials_of_others_are_left_alone_and_do_not_count(store: Store, handle: StudyHandle) -> None:
     theirs = optuna_study(store, handle).ask()
     numbers = [bound(store, handle)[2].number for _ in range(4)]
     assert theirs.number not in numbers
-    assert endings.repair(store, optuna_study(store, handle)) == endings.Repaired(0, 0)
+    assert outcomes.repair(store, optuna_study(store, handle)) == outcomes.Repaired(0, 0)
     assert states(store, handle)[theirs.number] is TrialState.RUNNING
-    assert outsiders(store, handle).external == [theirs.number]
+    assert external_trials(store, handle).external == [theirs.number]
 
 
 def test_a_trial_whose_slot_has_another_one_ends_as_failed(store: Store, handle: StudyHandle) -> None:
     study, lease, _ = bound(store, handle)
     orphan = made_for(store, handle, slot=0)
     pending = made_for(store, handle, slot=1)
-    assert endings.repair(store, study) == endings.Repaired(told=0, orphans=1)
+    assert outcomes.repair(store, study) == outcomes.Repaired(ended=0, orphans=1)
     assert store.rdb.get_trial(orphan).state is TrialState.FAIL
     assert store.rdb.get_trial(pending).state is TrialState.RUNNING
-    assert store.rdb.get_trial(binding.trial_id(lease)).state is TrialState.RUNNING
+    assert store.rdb.get_trial(trial_binding.trial_id(lease)).state is TrialState.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -180,26 +180,26 @@ def test_optuna_learns_each_outcome_even_if_the_worker_died_before_telling(
     crash: bool,
 ) -> None:
     study, lease, trial = bound(store, handle)
-    endings.report(store, lease, trial, 10, 1.0)
-    endings.report(store, lease, trial, 20, 2.0)
+    outcomes.report(store, lease, trial, 10, 1.0)
+    outcomes.report(store, lease, trial, 20, 2.0)
     if crash:
-        slots.finish(store, lease, outcome, value)
+        lease_writes.finish(store, lease, outcome, value)
         assert states(store, handle) == [TrialState.RUNNING]
-        assert endings.repair(store, study).told == 1
+        assert outcomes.repair(store, study).ended == 1
     else:
-        endings.finish(store, study, lease, outcome, value, "why")
+        outcomes.finish(store, study, lease, outcome, value, "why")
         assert budget.rows(store, handle.study_id)[0].reason == "why"
-    assert endings.repair(store, study) == endings.Repaired(0, 0)
-    done = store.rdb.get_trial(binding.trial_id(lease))
+    assert outcomes.repair(store, study) == outcomes.Repaired(0, 0)
+    done = store.rdb.get_trial(trial_binding.trial_id(lease))
     assert (done.state, done.value) == (state, told)
 
 
 def test_a_slot_given_up_before_its_enqueued_trial_started_fails_that_trial(store: Store) -> None:
     handle = create_study(store, next(NAMES), 1, "{}", enqueue=[{"x": 0.5}])
     waiting = store.rdb.get_all_trials(handle.study_id)[0]._trial_id
-    slots.bind_trial(store, take(store, handle, seconds=0.0), waiting)
+    lease_writes.bind_trial(store, take(store, handle, seconds=0.0), waiting)
     assert claim(store, handle.study_id, Claimant("me", max_attempts=1)) is None
-    assert endings.repair(store, optuna_study(store, handle)).told == 1
+    assert outcomes.repair(store, optuna_study(store, handle)).ended == 1
     assert states(store, handle) == [TrialState.FAIL]
 
 
@@ -207,10 +207,10 @@ def test_a_trial_that_raises_keeps_its_number_until_the_last_attempt(
     store: Store, handle: StudyHandle
 ) -> None:
     study, lease, trial = bound(store, handle)
-    assert endings.fail(store, study, lease, "CUDA out of memory", max_attempts=2) is None
+    assert outcomes.fail(store, study, lease, "CUDA out of memory", max_attempts=2) is None
     study, lease, again = bound(store, handle)
     assert again.number == trial.number
-    ended = endings.fail(store, study, lease, "CUDA out of memory", max_attempts=2)
+    ended = outcomes.fail(store, study, lease, "CUDA out of memory", max_attempts=2)
     assert ended is not None
     assert ended.outcome == "failed"
     assert states(store, handle) == [TrialState.FAIL]
@@ -228,24 +228,26 @@ def test_a_trial_ended_by_hand_in_optuna_ends_its_slot(store: Store, handle: Stu
 def test_a_retried_slot_gets_a_new_trial_with_the_same_parameters(store: Store, handle: StudyHandle) -> None:
     study, lease, trial = bound(store, handle)
     x = trial.suggest_float("x", 0, 1)
-    slots.bind_run(store, lease, "run")
-    slots.finish(store, lease, "failed", reason="disk full")
+    lease_writes.bind_run(store, lease, "run")
+    lease_writes.finish(store, lease, "failed", reason="disk full")
     optuna_study(store, handle).enqueue_trial({"x": 0.123})
-    assert endings.retry(store, study) == [0]
-    assert endings.retry(store, study) == []
+    assert [row.number for row in outcomes.retry(store, study)] == [0]
+    assert outcomes.retry(store, study) == []
     study, lease, again = bound(store, handle)
     assert (lease.number, lease.attempt, lease.checkpoints, lease.mlflow_run_id) == (0, 1, (), None)
     assert again.suggest_float("x", 0, 1) == x
     assert again.user_attrs[RETRY_OF] == trial.number
     assert states(store, handle) == [TrialState.FAIL, TrialState.WAITING, TrialState.RUNNING]
-    assert outsiders(store, handle) == Outsiders(waiting=[1], external=[]), "the failed one was a slot's"
+    assert external_trials(store, handle) == ExternalTrials(waiting=[1], external=[]), (
+        "the failed one was a slot's"
+    )
 
 
 def test_only_the_named_failed_slots_are_retried(store: Store, handle: StudyHandle) -> None:
     for _ in range(3):
         study, lease, _ = bound(store, handle)
-        endings.finish(store, study, lease, "failed" if lease.number else "complete", 1.0)
-    assert endings.retry(store, study, [0, 2]) == [2]
+        outcomes.finish(store, study, lease, "failed" if lease.number else "complete", 1.0)
+    assert [row.number for row in outcomes.retry(store, study, [0, 2])] == [2]
     assert [slot.state for slot in budget.rows(store, handle.study_id)] == ["done", "failed", "open", "open"]
 
 

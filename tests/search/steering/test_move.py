@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from search.errors import SpecConflict
-from search.records import moving
-from search.slots import binding, budget, endings, slots
-from search.slots.claim import Claimant, claim, wanted
+from search.history import attempts, evaluations
+from search.history.evaluations import CurvePoint
+from search.slots import budget, lease_writes, outcomes, trial_binding
+from search.slots.claim import Claimant, claim, read_desired_state
 from search.slots.lease import CheckpointRef
-from search.slots.study import StudyHandle, create_study, open_study, optuna_study
+from search.slots.studies import StudyHandle, create_study, open_study, optuna_study
+from search.steering import move
 from search.storage.store import Store, open_storage
 
 
@@ -22,20 +24,22 @@ def half_done(store: Store) -> StudyHandle:
     for number in range(3):
         lease = claim(store, handle.study_id, Claimant("worker", 60.0))
         assert lease is not None
-        lease, trial = binding.bind(store, study, lease)
+        lease, trial = trial_binding.bind(store, study, lease)
         trial.suggest_float("x", 0.0, 1.0)
-        endings.report(store, lease, trial, 10, float(number))
+        outcomes.report(store, lease, trial, 10, float(number))
+        measured = CurvePoint(lease.trial_id or 0, number, 10, [1.5, 2.5], 3.5)
+        lease_writes.record_evaluations(store, lease, [measured])
         if number == 0:
-            slots.publish(store, endings.finish(store, study, lease, "complete", 7.0))
+            lease_writes.publish(store, outcomes.finish(store, study, lease, "complete", 7.0))
         elif number == 2:
-            lease = slots.record_checkpoint(
+            lease = lease_writes.record_checkpoint(
                 store, lease, CheckpointRef(10, "lease-1/a", "sha", "here", "runs:/r/c")
             )
-            slots.release(store, slots.bind_run(store, lease, "run-1"))
+            lease_writes.release(store, lease_writes.bind_run(store, lease, "run-1"))
         else:
-            failed = endings.fail(store, study, lease, "out of memory", max_attempts=1)
+            failed = outcomes.fail(store, study, lease, "out of memory", max_attempts=1)
             assert failed is not None
-            slots.publish(store, failed)
+            lease_writes.publish(store, failed)
     study.enqueue_trial({"x": 0.25})
     return handle
 
@@ -45,8 +49,8 @@ def test_trials_slots_and_control_arrive_as_they_were(kind: str, new_url: Callab
     with open_storage(new_url("sqlite"), create=True) as old, open_storage(new_url(kind), create=True) as new:
         handle = half_done(old)
         create_study(new, "another", 2, "{}")
-        moved = moving.move(old, handle, new)
-        assert (moved.uid, moved.spec, moved.wanted) == (handle.uid, handle.spec, "running")
+        moved = move.move(old, handle, new)
+        assert (moved.uid, moved.spec, moved.desired_state) == (handle.uid, handle.spec, "running")
         assert moved.created_at == pytest.approx(handle.created_at, abs=5)
         for before, after in zip(
             optuna_study(old, handle).get_trials(), optuna_study(new, moved).get_trials(), strict=True
@@ -75,14 +79,18 @@ def test_trials_slots_and_control_arrive_as_they_were(kind: str, new_url: Callab
                 "published",
             ):
                 assert getattr(after, name) == getattr(before, name), name
+        assert attempts.read(new, moved.study_id) == attempts.read(old, handle.study_id) != []
+        known = {row.trial_id: row.number for row in budget.rows(new, moved.study_id)}
+        arrived = [(known[e.trial_id], e.seed, e.returns) for e in evaluations.read(new, moved.study_id)]
+        assert arrived == [(number, number, [1.5, 2.5]) for number in range(3)]
         assert claim(old, handle.study_id, Claimant("worker", 60.0)) is None
         lease = claim(new, moved.study_id, Claimant("worker", 60.0))
         assert lease is not None
         assert (lease.number, lease.checkpoints[0].step) == (2, 10)
-        lease, trial = binding.bind(new, optuna_study(new, moved), lease)
+        lease, trial = trial_binding.bind(new, optuna_study(new, moved), lease)
         assert trial.number == 2
         with pytest.raises(SpecConflict, match="was moved from"):
-            moving.move(old, open_study(old, "hopper"), new)
+            move.move(old, open_study(old, "hopper"), new)
 
 
 def test_it_is_refused_while_a_worker_is_at_it(new_url: Callable[[str], str]) -> None:
@@ -93,8 +101,8 @@ def test_it_is_refused_while_a_worker_is_at_it(new_url: Callable[[str], str]) ->
         handle = half_done(old)
         assert claim(old, handle.study_id, Claimant("laptop:7", 60.0)) is not None
         with pytest.raises(SpecConflict, match=r"laptop:7.* free in (60|5\d) s"):
-            moving.move(old, handle, new)
-        assert wanted(old, handle.study_id) == "running"
+            move.move(old, handle, new)
+        assert read_desired_state(old, handle.study_id) == "running"
 
 
 def test_a_study_that_was_moved_can_be_moved_again(new_url: Callable[[str], str]) -> None:
@@ -103,8 +111,8 @@ def test_a_study_that_was_moved_can_be_moved_again(new_url: Callable[[str], str]
         open_storage(new_url("sqlite"), create=True) as second,
         open_storage(new_url("sqlite"), create=True) as third,
     ):
-        there = moving.move(first, half_done(first), second)
-        moved = moving.move(second, there, third)
+        there = move.move(first, half_done(first), second)
+        moved = move.move(second, there, third)
         assert len(budget.rows(third, moved.study_id)) == 4
 
 
@@ -117,18 +125,18 @@ def test_an_interrupted_move_is_done_again(
     ):
         handle = half_done(old)
         with monkeypatch.context() as patch:
-            patch.setattr(moving, "_copy_slots", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(move, "_write_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
-                moving.move(old, handle, new)
+                move.move(old, handle, new)
         assert claim(old, handle.study_id, Claimant("worker", 60.0)) is not None, "it goes on where it was"
-        budget.set_wanted(old, handle.study_id, "running")
+        budget.set_desired_state(old, handle.study_id, "running")
         for row in budget.rows(old, handle.study_id):
             if row.owner and row.state == "leased":
                 with old.write() as connection:
                     connection.exec_driver_sql(
                         f"UPDATE omad_slot SET expires_at = 0 WHERE number = {row.number}"
                     )
-        moved = moving.move(old, handle, new)
+        moved = move.move(old, handle, new)
         assert len(budget.rows(new, moved.study_id)) == 4
         assert len(optuna_study(new, moved).get_trials()) == 4
 
@@ -136,16 +144,16 @@ def test_an_interrupted_move_is_done_again(
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_half_trained_trial_goes_on_in_postgresql(
-    place: Callable[..., Any],
+    location: Callable[..., Any],
     work_here: Callable[..., None],
     new_url: Callable[[str], str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    study, second = place("study", 1), new_url("postgresql")
+    study, second = location("study", 1), new_url("postgresql")
     work_here(study, "home", lambda rows: rows[0].progress.get("step", 0) >= 200)
     (before,) = study.rows()
     old, study.store = study.store, open_storage(second, create=True)
-    study.handle = moving.move(old, study.handle, study.store)
+    study.handle = move.move(old, study.handle, study.store)
     old.close()
     with caplog.at_level(logging.INFO):
         work_here(study, "home")

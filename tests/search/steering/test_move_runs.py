@@ -12,13 +12,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from cli.main import main
-from search.records import moving
 from search.slots import budget
-from search.slots.claim import Claimant, claim, wanted
-from search.slots.study import open_study, optuna_study
+from search.slots.claim import Claimant, claim, read_desired_state
+from search.slots.studies import open_study, optuna_study
+from search.steering import move
 from search.storage.store import open_storage
-from tracking import mlflow_copy_models
-from tracking.mlflow_tracker import MlflowTracker
+from tracking.mlflow.copy import models as mlflow_copy_models
+from tracking.mlflow.tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -53,7 +53,7 @@ def artifacts(address: str, run: Run, folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_everything_goes_with_a_study_to_another_tracking_server(
-    place: Callable[..., Any],
+    location: Callable[..., Any],
     work_here: Callable[..., None],
     tracking_server: Any,
     undisturbed: Callable[..., Any],
@@ -61,7 +61,7 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    study = place("study", 2, study_name="moves")
+    study = location("study", 2, study_name="moves")
     old, new = study.tracking, tracking_server.address
     work_here(study, "home", lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].uri)
     done, half = study.rows()
@@ -74,7 +74,7 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
         with pytest.raises(SystemExit, match="130"):
             main(words)
     assert study.rows()[1].mlflow_run_id == half.mlflow_run_id, "nothing is changed by half a move"
-    assert wanted(study.store, study.handle.study_id) == "running"
+    assert read_desired_state(study.store, study.handle.study_id) == "running"
     to = f"sqlite:///{tmp_path}/moved.db"
     with pytest.raises(SystemExit, match="0"):
         main([*words, "--to", to])
@@ -98,7 +98,7 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
     finished = study.curves()
     for row, trial in zip(study.rows(), optuna_study(study.store, study.handle).get_trials(), strict=True):
         assert (row.outcome, row.published) == ("complete", True)
-        expected = undisturbed(study.spec, trial.params).returns
+        expected = undisturbed(study.spec, trial).returns
         assert finished[str(trial.number)]["eval/return_mean"] == list(expected.items())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -111,9 +111,9 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
 
 
 def test_it_is_refused_where_the_runs_are_not_or_workers_are(
-    place: Callable[..., Any], tmp_path: Path, empty_mlflow: Path, capsys: pytest.CaptureFixture[str]
+    location: Callable[..., Any], tmp_path: Path, empty_mlflow: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = place("study", 2)
+    study = location("study", 2)
     other, third = (f"sqlite:///{tmp_path}/{name}.db" for name in ("other", "third"))
     shutil.copy(empty_mlflow, tmp_path / "other.db")
     shutil.copy(empty_mlflow, tmp_path / "third.db")
@@ -123,7 +123,7 @@ def test_it_is_refused_where_the_runs_are_not_or_workers_are(
     def refused(*words: str, code: int = 1) -> str:
         with pytest.raises(SystemExit, match=str(code)):
             main(["move", "hopper", "--storage", study.storage, *words])
-        assert wanted(study.store, study.handle.study_id) == "running"
+        assert read_desired_state(study.store, study.handle.study_id) == "running"
         return capsys.readouterr().err
 
     assert "laptop:7" in refused("--tracking", other, "--from-tracking", study.tracking, code=2)
@@ -138,8 +138,8 @@ def test_it_is_refused_where_the_runs_are_not_or_workers_are(
     assert "where to?" in refused(code=2)
 
 
-def test_runs_alone_are_readdressed_and_old_leases_fenced(place: Callable[..., Any]) -> None:
-    study = place("study", 1)
+def test_runs_alone_are_readdressed_and_old_leases_fenced(location: Callable[..., Any]) -> None:
+    study = location("study", 1)
     lease = claim(study.store, study.handle.study_id, Claimant("gone", 0.0))
     assert lease is not None
     with study.store.write() as connection:
@@ -147,7 +147,7 @@ def test_runs_alone_are_readdressed_and_old_leases_fenced(place: Callable[..., A
         connection.exec_driver_sql(
             """UPDATE omad_slot SET progress = '{"model": "models:/m-old", "step": 7}'"""
         )
-    moving.move_runs(study.store, study.handle, lambda: {"old": "new", "m-old": "m-new"})
+    move.move_runs(study.store, [study.handle], lambda: {"old": "new", "m-old": "m-new"})
     (row,) = budget.rows(study.store, study.handle.study_id)
     assert (row.mlflow_run_id, row.token) == ("new", lease.token + 1)
     assert (row.model_uri, row.progress["step"]) == ("models:/m-new", 7)

@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,13 @@ import pytest
 import sqlalchemy
 from optuna.storages._rdb.models import VersionInfoModel
 
-from search.errors import SearchError, StorageRefused, StorageUnavailable
+from search.errors import AddressRefused, SearchError, StorageRefused, StorageUnavailable
+from search.history import attempts, evaluations
 from search.storage.dbclock import now
-from search.storage.faults import translated
+from search.storage.faults import translate
 from search.storage.store import Store, look_into, open_storage
-from search.storage.tables import SCHEMA_VERSION, Schema
-from search.storage.urls import redacted_url
+from search.storage.tables import SCHEMA_VERSION, AttemptRow, EvaluationRow, Schema
+from search.storage.urls import parse, redact_url
 
 
 def test_a_created_storage_is_opened_again_and_is_a_plain_optuna_storage(url: str) -> None:
@@ -153,6 +155,29 @@ def test_a_database_that_does_not_exist_is_named(kind: str, new_url: Callable[[s
         open_storage(url, create=True)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.slow)])
+def test_who_waits_for_another_to_create_waits_longer_than_a_server_may_be_silent(
+    kind: str, new_url: Callable[[str], str]
+) -> None:
+    url = sqlalchemy.make_url(new_url(kind))
+    impatient = url.update_query_dict({"read_timeout": "2"}) if kind == "mariadb" else url
+    held, released = threading.Event(), threading.Event()
+    with open_storage(url.render_as_string(False), create=True) as holder:
+
+        def hold() -> None:
+            with holder.creation_lock():
+                held.set()
+                time.sleep(3 if kind == "mariadb" else 0.2)
+                released.set()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(60)
+        with open_storage(impatient.render_as_string(False)) as waiting, waiting.creation_lock():
+            assert released.is_set()
+        thread.join()
+
+
 def test_a_user_whom_the_server_does_not_know_is_named(new_url: Callable[[str], str]) -> None:
     url = sqlalchemy.make_url(new_url("postgresql")).set(username="nobody").render_as_string(False)
     with pytest.raises(
@@ -191,7 +216,7 @@ def test_a_host_that_nobody_knows_is_named(scheme: str) -> None:
 )
 def test_what_a_server_says_of_a_login_is_told_in_plain_words(said: str, meaning: str) -> None:
     url = sqlalchemy.make_url("postgresql+psycopg://tuner:hunter2@db/omad")
-    told = translated(sqlalchemy.exc.OperationalError("SELECT", None, Exception(said)), url)
+    told = translate(sqlalchemy.exc.OperationalError("SELECT", None, Exception(said)), url)
     assert isinstance(told, StorageUnavailable)
     assert meaning in str(told)
     assert "psycopg" not in str(told)
@@ -243,7 +268,7 @@ def test_postgresql_schemas_separate_storages_of_one_database(new_url: Callable[
     ("version", "sentence"),
     [
         (SCHEMA_VERSION + 1, f"a newer omad-search .schema {SCHEMA_VERSION + 1}; .*upgrade omad-search here"),
-        (SCHEMA_VERSION - 1, "an older omad-search"),
+        (1, "an older omad-search"),
     ],
 )
 def test_storages_of_other_releases_are_refused_by_version(
@@ -254,6 +279,32 @@ def test_storages_of_other_releases_are_refused_by_version(
         connection.execute(sqlalchemy.update(Schema).values(version=version))
     with pytest.raises(StorageRefused, match=sentence):
         open_storage(url)
+
+
+def made_by_schema_2(url: str) -> None:
+    """What an earlier release made: no tables of attempts and evaluations."""
+    with open_storage(url, create=True) as store, store.write() as connection:
+        connection.execute(sqlalchemy.update(Schema).values(version=2))
+        for table in (AttemptRow, EvaluationRow):
+            connection.execute(sqlalchemy.schema.DropTable(table.__table__))
+
+
+def test_an_earlier_releases_storage_gets_the_tables_it_lacks(url: str) -> None:
+    made_by_schema_2(url)
+    with open_storage(url) as store, store.read() as connection:
+        assert connection.scalar(sqlalchemy.select(Schema.version)) == SCHEMA_VERSION
+        assert connection.execute(sqlalchemy.select(AttemptRow)).all() == []
+    open_storage(url).close()
+
+
+def test_who_only_looks_leaves_an_earlier_releases_storage_as_it_is(new_url: Callable[[str], str]) -> None:
+    url = new_url("sqlite")
+    made_by_schema_2(url)
+    with look_into(url) as store:
+        assert attempts.read(store, 1) == []
+        assert evaluations.read(store, 1) == []
+        with store.read() as connection:
+            assert connection.scalar(sqlalchemy.select(Schema.version)) == 2
 
 
 def test_optunas_tables_of_another_version_are_refused(new_url: Callable[[str], str]) -> None:
@@ -326,7 +377,41 @@ def test_creation_that_was_interrupted_is_completed_by_the_next(
     ],
 )
 def test_shown_urls_have_no_password(url: str, shown: str) -> None:
-    assert redacted_url(url) == shown
+    assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@ss@h/d", "mysql://u:p@ss@h:3306/d", "postgresql://u:p@s/s@h:port/d"]
+)
+def test_a_password_that_is_not_encoded_is_refused_with_how_to_write_it(url: str) -> None:
+    with pytest.raises(AddressRefused, match=r"write @ as %40") as caught:
+        open_storage(url)
+    assert "ss" not in str(caught.value).replace("password", "")
+    assert "ss@h" not in redact_url(url)
+
+
+@pytest.mark.parametrize("url", ["omad.db", "oracle://u@h/d", "sqlite://", "sqlite:///file:x.db", ""])
+def test_an_address_that_can_name_no_storage_is_refused_as_such(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        open_storage(url, create=True)
+
+
+def test_blanks_and_newlines_around_an_address_do_not_count(tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/omad.db\r\n", create=True).close()
+    with open_storage(f" sqlite:///{tmp_path}/omad.db\n") as store:
+        assert store.address == f"sqlite:///{tmp_path}/omad.db"
+    assert not [path.name for path in tmp_path.iterdir() if path.name != path.name.strip()]
+
+
+@pytest.mark.parametrize("table", ["studies", "trials", "omad_slot"])
+def test_tables_of_another_program_are_named_and_left_alone(table: str, url: str) -> None:
+    engine = sqlalchemy.create_engine(parse(url), poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE TABLE {table} (id INTEGER, author VARCHAR(9))"))
+    for create in (True, False):
+        with pytest.raises(StorageRefused, match=f"holds tables of another program: {table}"):
+            open_storage(url, create=create)
+    assert sqlalchemy.inspect(engine).get_table_names() == [table]
 
 
 def test_passwords_with_braces_and_percents_reach_the_server(new_url: Callable[[str], str]) -> None:

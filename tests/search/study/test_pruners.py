@@ -5,8 +5,8 @@ import pytest
 
 from omad_core.config import EvaluationConfig, TrainConfig
 from omad_core.errors import ConfigError
-from search.spec.components import Component, complete
-from search.spec.pruners import PRUNERS, build_pruner
+from search.study.components import Component, complete
+from search.study.pruners import PRUNERS, build_pruner
 
 TRAIN = TrainConfig(env_steps=10_000, evaluation=EvaluationConfig(every_steps=1_000))
 

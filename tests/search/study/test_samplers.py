@@ -9,10 +9,10 @@ from optuna.distributions import BaseDistribution
 
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
-from search.spec.components import Component, complete
-from search.spec.dimension_tables import parse
-from search.spec.samplers import SAMPLERS, build_sampler
-from search.spec.space import Space
+from search.study.components import Component, complete
+from search.study.dimension_tables import parse
+from search.study.samplers import SAMPLERS, build_sampler
+from search.study.space import Space
 
 SPACE = Space(
     (

@@ -11,8 +11,8 @@ from optuna.trial import BaseTrial, FixedTrial
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from omad_core.settings import get, replace
-from search.spec.dimension_tables import parse, to_table
-from search.spec.space import Space
+from search.study.dimension_tables import parse, to_table
+from search.study.space import Space
 
 ENTROPY = [
     ("entropy.mode", {"choices": ["learned", "fixed"]}),
@@ -140,11 +140,46 @@ def test_the_defaults_are_a_point_of_the_space() -> None:
 def test_defaults_outside_are_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"gamma = 0.99 lies outside its search range \(0.5 to 0.9\)"):
         space(("gamma", {"low": 0.5, "high": 0.9})).defaults(TrainConfig())
-    with pytest.raises(ConfigError, match=r"critic.quantiles = 25 lies outside .*8 to 32 by 8"):
-        space(("critic.quantiles", {"low": 8, "high": 32, "step": 8})).defaults(TrainConfig())
+    with pytest.raises(ConfigError, match=r"critic.quantiles = 25 lies outside .*32 to 64 by 8"):
+        space(("critic.quantiles", {"low": 32, "high": 64, "step": 8})).defaults(TrainConfig())
 
 
-def test_largest_is_what_a_program_has_to_pad_to() -> None:
+@pytest.mark.parametrize(
+    ("path", "table", "start"),
+    [
+        ("critic.quantiles", {"low": 8, "high": 32, "step": 8}, 24),
+        ("critic.quantiles", {"low": 8, "high": 32, "step": 8, "start": 32}, 32),
+        ("critic.quantiles", {"low": 8, "high": 64, "power_of_two": True}, 32),
+        ("batch_size", {"low": 64, "high": 512, "power_of_two": True}, 256),
+    ],
+)
+def test_a_default_between_two_steps_begins_at_the_nearest(path: str, table: Any, start: int) -> None:
+    searched = space((path, table))
+    assert searched.settings(searched.defaults(TrainConfig())) == {path: start}
+
+
+def test_powers_of_two_are_searched_by_exponent() -> None:
+    searched = space(("batch_size", {"low": 16, "high": 512, "power_of_two": True}))
+    study = run_trials(40, lambda trial: float(searched.sample(trial, TrainConfig()).batch_size))
+    values = [searched.sample(trial, TrainConfig()).batch_size for trial in study.trials]
+    assert set(values) == {16, 32, 64, 128, 256, 512}
+    assert [searched.settings(trial.params)["batch_size"] for trial in study.trials] == values
+    assert study.trials[0].distributions == {"log2 batch_size": IntDistribution(4, 9)}
+
+
+def test_a_discount_is_searched_by_its_distance_from_one() -> None:
+    searched = space(("gamma", {"low": 0.9, "high": 0.9999, "one_minus": True}))
+    study = run_trials(60, lambda trial: searched.sample(trial, TrainConfig()).gamma)
+    values = [searched.sample(trial, TrainConfig()).gamma for trial in study.trials]
+    assert [searched.settings(trial.params)["gamma"] for trial in study.trials] == values
+    assert all(0.9 <= value <= 0.9999 for value in values)
+    for low, high in ((0.9, 0.99), (0.99, 0.999), (0.999, 0.9999)):
+        assert 10 <= sum(low <= value < high for value in values) <= 30, "each magnitude alike"
+    assert searched.defaults(TrainConfig()) == {"1 - gamma": 1.0 - 0.99}
+    assert searched.sample(FixedTrial({"1 - gamma": 1.0 - 0.99}), TrainConfig()).gamma == 0.99
+
+
+def test_largest_is_what_a_population_has_to_pad_to() -> None:
     searched = space(("actor.denoising_steps", {"low": 2, "high": 12}))
     assert searched.largest("actor.denoising_steps", TrainConfig()) == 12
     assert searched.largest("critic.quantiles", TrainConfig()) == 25
@@ -161,6 +196,19 @@ def test_largest_is_what_a_program_has_to_pad_to() -> None:
         ("gamma", {"low": 0.0, "high": 0.9, "log": True}, "log = true needs low above 0"),
         ("gamma", {"low": 0.9, "high": 0.99, "log": 1}, "log = 1 is not true or false"),
         ("gamma", {"low": 0.9, "high": 0.99, "start": 0.5}, "start = 0.5 lies outside"),
+        ("gamma", {"low": 0.9, "high": 1.0, "one_minus": True}, "needs high below 1, and high = 1"),
+        ("gamma", {"low": 0.9, "high": 0.99, "one_minus": True, "log": True}, "exclude each other"),
+        ("gamma", {"low": 0.9, "high": 0.99, "one_minus": "yes"}, "is not true or false"),
+        ("gamma", {"low": 0.9, "high": 0.99, "one-minus": True}, "did you mean 'one_minus'"),
+        ("batch_size", {"low": 0.9, "high": 0.99, "one_minus": True}, "is no real number"),
+        ("gamma", {"low": 1, "high": 2, "power_of_two": True}, "is no whole number"),
+        ("batch_size", {"low": 48, "high": 256, "power_of_two": True}, "48 is no power of two"),
+        ("batch_size", {"low": 32, "high": 256, "power_of_two": True, "step": 2}, "exclude each other"),
+        (
+            "batch_size",
+            {"low": 32, "high": 256, "power_of_two": True, "start": 48},
+            "start = 48 lies outside",
+        ),
         ("gamma", 0.9, "is no dimension"),
         ("gamma", {"choices": [0.9]}, "two values or more"),
         ("gamma", {"choices": [0.9, 0.9]}, "names a value twice"),
@@ -209,8 +257,35 @@ def test_conditions_that_wait_for_one_another_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "table"), [*ENTROPY, ("critic.quantiles", {"low": 8, "high": 32, "step": 8})]
+    ("path", "table"),
+    [
+        *ENTROPY,
+        ("critic.quantiles", {"low": 8, "high": 32, "step": 8}),
+        ("batch_size", {"low": 8, "high": 32, "power_of_two": True}),
+        ("gamma", {"low": 0.9, "high": 0.99, "one_minus": True, "start": 0.95}),
+    ],
 )
 def test_a_dimension_written_and_read_again_is_the_same(path: str, table: Any) -> None:
     dimension = parse(path, table)
     assert parse(path, to_table(dimension)) == dimension
+
+
+def test_the_diffusion_time_is_searched_where_a_chain_has_no_step_size_of_its_own() -> None:
+    when = {"actor.kind": "diffusion", "actor.dt": "none"}
+    searched = space(("actor.diffusion_time", {"low": 0.4, "high": 3.0, "log": True, "when": when}))
+    assert parse("actor.diffusion_time", to_table(searched.dimensions[0])) == searched.dimensions[0]
+    assert searched.reachable(TrainConfig()).defaults(TrainConfig()) == {"actor.diffusion_time": 1.6}
+    for values in ({"actor.dt": 0.1}, {"actor.kind": "gaussian"}):
+        assert searched.reachable(replace(TrainConfig(), values)).dimensions == ()
+
+
+def test_a_searched_step_size_begins_where_the_diffusion_time_puts_it() -> None:
+    when = {"actor.dt": "none"}
+    searched = space(
+        ("actor.dt", {"low": 0.01, "high": 0.5, "log": True}),
+        ("actor.diffusion_time", {"low": 0.4, "high": 3.0, "when": when}),
+    )
+    base = replace(TrainConfig(), {"actor.denoising_steps": 16})
+    assert searched.reachable(base).paths == ("actor.dt",)
+    assert searched.reachable(base).defaults(base) == {"actor.dt": 0.1}
+    searched.reachable(base).check(base)

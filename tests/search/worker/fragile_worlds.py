@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from pettingzoo import ParallelEnv
 
-TRAINING_OF_PLACE_1 = 1
+TRAINING_OF_LANE_1 = 1
 """Number of the environment in which the second trial of a program trains."""
 
 

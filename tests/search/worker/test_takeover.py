@@ -11,8 +11,8 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from search.slots.study import optuna_study
-from tracking.mlflow_tracker import MlflowTracker
+from search.slots.studies import optuna_study
+from tracking.mlflow.tracker import MlflowTracker
 from tracking.tracker import RunInfo
 
 
@@ -31,9 +31,9 @@ def newest_step(rows: Any) -> int:
 
 
 def test_a_trial_that_goes_from_machine_to_machine_has_the_parameters_of_one_that_stayed(
-    place: Callable[..., Any], tracking_server: Any, undisturbed: Callable[..., Any], tmp_path: Path
+    location: Callable[..., Any], tracking_server: Any, undisturbed: Callable[..., Any], tmp_path: Path
 ) -> None:
-    study = place("study", 1, tracking=tracking_server.address, study_name="takeover")
+    study = location("study", 1, tracking=tracking_server.address, study_name="takeover")
     reached = [0]
     for home in ("first", "second"):
         study.start(home)
@@ -50,7 +50,7 @@ def test_a_trial_that_goes_from_machine_to_machine_has_the_parameters_of_one_tha
     assert f"the checkpoint at step {newest.step} cannot be used" in study.log
     (row,) = study.rows()
     (trial,) = optuna_study(study.store, study.handle).get_trials()
-    alone = undisturbed(study.spec, trial.params)
+    alone = undisturbed(study.spec, trial)
     assert (row.outcome, row.published) == ("complete", True)
     history = MlflowClient(study.tracking).get_metric_history(row.mlflow_run_id, "eval/return_mean")
     assert [(point.step, point.value) for point in history] == list(alone.returns.items())
@@ -63,13 +63,13 @@ def test_a_trial_that_goes_from_machine_to_machine_has_the_parameters_of_one_tha
 
 
 def test_what_a_slow_tracking_server_has_not_taken_yet_is_sent_before_a_worker_leaves(
-    place: Callable[..., Any], work_here: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    location: Callable[..., Any], work_here: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slowly(tracker: MlflowTracker, info: RunInfo) -> str:
         time.sleep(2.0)
         return quickly(tracker, info)
 
-    study = place("study", 1)
+    study = location("study", 1)
     quickly = MlflowTracker.open_run
     monkeypatch.setattr(MlflowTracker, "open_run", slowly)
     work_here(study, "home", until=lambda rows: rows[0].progress.get("step", 0) > 100)

@@ -8,25 +8,29 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from search.slots.study import optuna_study
-from tracking.mlflow_tracker import MlflowTracker
+from search.history import attempts, evaluations
+from search.reports.curves import curves as all_curves
+from search.slots.keys import COST, UPDATES
+from search.slots.studies import optuna_study
+from search.worker.trial_runner import COST_METRIC
+from tracking.mlflow.tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def assert_whole(place, trials) -> None:
-    rows = place.rows()
+def assert_whole(location, trials) -> None:
+    rows = location.rows()
     assert [(r.state, r.outcome, r.published) for r in rows] == [("done", "complete", True)] * trials
-    optuna_trials = optuna_study(place.store, place.handle).get_trials()
+    optuna_trials = optuna_study(location.store, location.handle).get_trials()
     assert [t.state.name for t in optuna_trials] == ["COMPLETE"] * trials
     assert [r.value for r in rows] == [
         pytest.approx(t.value) for t in sorted(optuna_trials, key=lambda t: t.number)
     ]
 
 
-def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(place, work_here):
-    calm, rough = place("calm", 2, seeds=2), place("rough", 2, seeds=2)
+def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(location, work_here):
+    calm, rough = location("calm", 2, seeds=2), location("rough", 2, seeds=2)
     work_here(calm, "home")
     first = rough.start()
     rough.wait_for(lambda rows: rows[1].checkpoints and rows[1].checkpoints[0].step > 200)
@@ -49,6 +53,41 @@ def test_a_killed_workers_trial_goes_on_and_ends_as_if_it_had_not_been_killed(pl
     )
     assert "from step" in (rough.folder / "worker.log").read_text()
     assert_machine_is_shown(rough)
+    assert_cost_goes_on(rough)
+    assert_history(calm, rough)
+
+
+def assert_cost_goes_on(study) -> None:
+    """Processor seconds grow over the curve, through the takeover too, and end on the slot beside the updates."""
+    client, row = MlflowClient(study.tracking), study.rows()[1]
+    points = sorted(client.get_metric_history(row.mlflow_run_id, COST_METRIC), key=lambda point: point.step)
+    values = [point.value for point in points]
+    assert values[0] > 0.0
+    assert values == sorted(values)
+    assert row.progress[COST] >= values[-1]
+    assert row.progress[UPDATES] == study.steps - 100, "one a step, after the random ones"
+
+
+def assert_history(calm, rough) -> None:
+    """Each evaluation once and the same in both; attempts that say which worker was killed."""
+    returns = [
+        [(e.seed, e.step, e.returns) for e in evaluations.read(each.store, each.handle.study_id)]
+        for each in (calm, rough)
+    ]
+    assert returns[0] == returns[1]
+    steps = [step for seed, step, _ in returns[0] if seed == 0]
+    assert len(returns[0]) == 2 * len(steps) > 0
+    ends = [[a.end for a in attempts.read(each.store, each.handle.study_id)] for each in (calm, rough)]
+    assert ends == [["complete"] * 2, ["complete", "lost", "complete"]]
+    curves = list(all_curves(rough.store, rough.handle))
+    assert [(each["trial"], each["seed"], each["outcome"]) for each in curves] == [
+        (trial, seed, "complete") for trial in range(2) for seed in range(2)
+    ]
+    for each in curves:
+        taken = [row["seconds"] for row in each["evaluations"]]
+        assert taken == sorted(taken)
+        assert each["seconds"] == taken[-1] > 0
+        assert each["configuration"]["env_steps"] == rough.steps
 
 
 def assert_machine_is_shown(study) -> None:
@@ -64,8 +103,10 @@ def assert_machine_is_shown(study) -> None:
     assert client.get_run(run).data.metrics["system/process_cpu_percent"] > 0
 
 
-def test_a_worker_told_to_stop_hands_its_trial_on_at_once_and_the_model_loads(place, work_here, monkeypatch):
-    study = place("study", 1)
+def test_a_worker_told_to_stop_hands_its_trial_on_at_once_and_the_model_loads(
+    location, work_here, monkeypatch
+):
+    study = location("study", 1)
     worker = study.start()
     study.wait_for(lambda rows: rows[0].progress.get("step", 0) > 150)
     worker.send_signal(signal.SIGTERM)
@@ -100,8 +141,8 @@ def assert_model_acts(study, monkeypatch) -> None:
     assert model.metadata.metadata["observation_widths"] == [8, 9, 8]
 
 
-def test_a_worker_that_starts_again_in_an_outage_trains(place, monkeypatch):
-    study = place("study", 1)
+def test_a_worker_that_starts_again_in_an_outage_trains(location, monkeypatch):
+    study = location("study", 1)
     study.tracking = "http://127.0.0.1:9"  # nobody listens there
     monkeypatch.setenv("OMAD_SUPERVISED_BY", str(os.getpid()))
     study.start()

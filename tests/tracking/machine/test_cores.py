@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tracking import cores
-from tracking.provenance import provenance
+from tracking.machine import cores
+from tracking.machine.provenance import provenance
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
@@ -18,8 +18,8 @@ HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 def test_a_process_on_one_core_counts_one() -> None:
     code = (
         "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])\n"
-        "from tracking import cores, provenance\n"
-        "from cli.devices import plan\n"
+        "from tracking.machine import cores, provenance\n"
+        "from cli.process.placement import plan\n"
         "print(cores.usable(), provenance.provenance()['cpu']['cores'], plan('cpu', None, 10).devices)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

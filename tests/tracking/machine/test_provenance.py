@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tracking.provenance import provenance, source_tags
+from tracking.machine.provenance import provenance, source_tags
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -83,9 +83,7 @@ def test_the_names_of_gpus_come_from_the_driver(tmp_path: Path, monkeypatch: pyt
 
 
 def test_nothing_heavy_is_imported_to_find_out() -> None:
-    code = (
-        "import sys, tracking.provenance as p; p.provenance(); print({'torch', 'mlflow'} & set(sys.modules))"
-    )
+    code = "import sys, tracking.machine.provenance as p; p.provenance(); print({'torch', 'mlflow'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

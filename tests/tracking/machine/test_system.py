@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tracking.system import SystemMeter, SystemWatch
+from tracking.machine.system import SystemMeter, SystemWatch
 
 
 def test_processor_and_memory_are_measured() -> None:

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tracking import mlflow_models
 from tracking.errors import ArtifactMissing, TrackingError, TrackingRefused, TrackingUnavailable
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.point import Row
+from tracking.mlflow import models as mlflow_models
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.row import Row
 from tracking.sender import Sender
 from tracking.tracker import ModelFiles, RunInfo
 
@@ -214,7 +214,7 @@ def test_the_champion_moves_to_a_better_model_and_the_old_one_stays_a_version(
 
 
 def test_a_champion_that_another_worker_crowns_at_the_same_moment_is_crowned_again(
-    database_address: str, study: str, model_files: Maker, tmp_path: Path
+    database_address: str, study: str, model_files: Maker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "clash.db"
     shutil.copy(database_address.removeprefix("sqlite:///"), file)
@@ -229,7 +229,7 @@ def test_a_champion_that_another_worker_crowns_at_the_same_moment_is_crowned_aga
     database.execute("DROP TRIGGER clash")
     database.close()
     assert sender.close(20)
-    assert sender.failures() == []
+    assert "Not recorded" not in caplog.text
     model = MlflowClient(tracker.address).get_model_version_by_alias(name, "champion")
     assert model.description == "# Card"
 

@@ -1,6 +1,7 @@
 """The server is down at start, goes away in the middle, or does not answer: nothing waits, nothing is lost."""
 
 import http.server
+import re
 import socket
 import sqlite3
 import threading
@@ -14,13 +15,13 @@ import pytest
 import sqlalchemy
 from mlflow import MlflowClient
 
-from tracking.errors import TrackingRefused, TrackingUnavailable
-from tracking.knock import knock
-from tracking.mlflow_errors import translated
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.point import Row
+from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
+from tracking.mlflow.errors import translate_errors
+from tracking.mlflow.probe import probe_server
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.row import Row
 from tracking.sender import Sender, send_curve
-from tracking.spool import Spool
+from tracking.spool.spool import Spool
 from tracking.tracker import RunInfo
 
 
@@ -58,35 +59,63 @@ def test_a_server_that_is_down_is_told_at_once_and_by_its_address() -> None:
     assert took < 3
 
 
-def test_a_knock_tells_what_cannot_be_a_server_and_leaves_the_rest_to_be_found_out(
+def test_a_probe_refuses_what_cannot_be_a_server_and_leaves_the_rest_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     down = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(TrackingUnavailable, match=rf"^The tracking server {down} cannot be reached: nothing"):
-        knock(down)
+        probe_server(down)
     with pytest.raises(TrackingUnavailable, match="no such host is known here"):
-        knock("https://nowhere.invalid")
+        probe_server("https://nowhere.invalid")
     for other in (
         "sqlite:///mlflow.db",
         "postgresql://me:secret@127.0.0.1:1/x",
         "http://host:port",
         "nonsense",
     ):
-        knock(other)
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
-    knock(down)
+        probe_server(other)
 
 
-def test_a_knock_is_heard_by_a_server_and_by_the_one_of_the_environment(
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("scheme", ["http://me:hush@", ""])
+def test_a_proxy_that_is_in_the_way_is_named_with_the_way_around_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str
+) -> None:
+    proxy, shown = closed_port(), scheme.replace("me:hush", "***")
+    monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{proxy}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        told = (
+            rf"^The tracking server http://127.0.0.1:{port} cannot be reached: requests to it go through the proxy "
+            rf"{re.escape(shown or 'http://')}127.0.0.1:{proxy} \({variable}\), and nothing listens there; "
+            r"to reach it directly: export NO_PROXY=127.0.0.1\.$"
+        )
+        address = f"http://127.0.0.1:{port}"
+        for call in (lambda: probe_server(address), MlflowTracker(address).check):
+            with pytest.raises(TrackingUnavailable, match=told):
+                call()
+        monkeypatch.setenv("NO_PROXY", "example.org,127.0.0.0/8")
+        probe_server(address)
+
+
+def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"https://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(TrackingError, match=r"/nowhere/ca\.pem \(REQUESTS_CA_BUNDLE\)"):
+            MlflowTracker(address).check()
+
+
+def test_a_probe_reaches_a_server_and_the_one_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        knock(f"http://127.0.0.1:{server.getsockname()[1]}")
+        probe_server(f"http://127.0.0.1:{server.getsockname()[1]}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port()}")
     with pytest.raises(TrackingUnavailable):
-        knock(None)
+        probe_server(None)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    knock(None)
+    probe_server(None)
 
 
 def test_a_database_server_that_is_down_is_told_at_once_and_without_its_password() -> None:
@@ -120,15 +149,19 @@ def test_a_database_that_cannot_be_used_now_is_told_without_its_drivers_words(tm
     with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as holder:
         holder.execute("CREATE TABLE held (x)")
         holder.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(TrackingUnavailable) as caught, translated(address), engine.begin() as connection:
+        with (
+            pytest.raises(TrackingUnavailable) as caught,
+            translate_errors(address),
+            engine.begin() as connection,
+        ):
             connection.execute(sqlalchemy.text("INSERT INTO held VALUES (1)"))
     holder.close()
-    held = "another program has held the file for long; end that one."
+    held = "another process holds the file; try again."
     assert str(caught.value) == f"The tracking database {address} cannot be reached: {held}"
     (tmp_path / "folder").mkdir()
     address = f"sqlite:///{tmp_path}/folder"
-    match = f"^The tracking database {address} cannot be reached: it cannot be opened; check the path and its"
-    with pytest.raises(TrackingUnavailable, match=match), translated(address):
+    match = f"^The tracking database {address} cannot be reached: the file cannot be opened; check the path and its"
+    with pytest.raises(TrackingUnavailable, match=match), translate_errors(address):
         sqlalchemy.create_engine(address).connect()
 
 
@@ -157,6 +190,20 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         server.server_close()
 
 
+def test_a_proxy_that_answers_in_the_place_of_the_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(503, b"no way") as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        told = (
+            rf"go through the proxy {proxy} \(http_proxy\), and it answers with errors; to reach it directly"
+        )
+        with pytest.raises(TrackingUnavailable, match=told):
+            MlflowTracker("http://127.0.0.1:5000").check()
+    with answering(403, b"forbidden") as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        with pytest.raises(TrackingRefused, match=rf"refuses this client.*go through the proxy {proxy}"):
+            MlflowTracker("http://127.0.0.1:5000").check()
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error", "match"),
     [
@@ -179,7 +226,7 @@ def test_what_answers_but_does_not_serve_is_told_apart(
 
 
 def test_a_server_that_goes_away_and_comes_back_has_every_point_once(
-    gate: Any, server_address: str, study: str, tmp_path: Path
+    gate: Any, server_address: str, study: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracker, spool = MlflowTracker(gate.address), Spool(tmp_path)
     run_id = tracker.open_run(RunInfo("trial 0", study, slot=0))
@@ -208,7 +255,7 @@ def test_a_server_that_goes_away_and_comes_back_has_every_point_once(
     gate.open()
     measure(400, 600)
     assert sender.close(20)
-    assert sender.failures() == []
+    assert "Not recorded" not in caplog.text
     assert waited < 0.2, "training must not feel that the server is away"
     assert points(server_address, run_id) == [(row.step, row.metrics["train/alpha"]) for row in rows]
     assert MlflowClient(server_address).get_run(run_id).info.status == "FINISHED"
@@ -217,7 +264,7 @@ def test_a_server_that_goes_away_and_comes_back_has_every_point_once(
 
 
 def test_connections_that_break_while_sending_double_nothing(
-    gate: Any, server_address: str, study: str, tmp_path: Path
+    gate: Any, server_address: str, study: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracker, spool = MlflowTracker(gate.address), Spool(tmp_path)
     run_id = tracker.open_run(RunInfo("trial 0", study, slot=0))
@@ -229,7 +276,7 @@ def test_connections_that_break_while_sending_double_nothing(
         gate.shut()
         gate.open()
     assert sender.close(30)
-    assert sender.failures() == []
+    assert "Not recorded" not in caplog.text
     assert points(server_address, run_id) == [(row.step, row.metrics["train/alpha"]) for row in curve(2_000)]
 
 

@@ -9,11 +9,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from tracking import mlflow_batches, mlflow_points
 from tracking.errors import TrackingRefused
-from tracking.mlflow_points import DirectPoints
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.point import Row
+from tracking.mlflow import batches as mlflow_batches
+from tracking.mlflow import sqlite_points as mlflow_points
+from tracking.mlflow.sqlite_points import DirectPoints
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.row import Row
 from tracking.tracker import RunInfo
 
 TIME = 1_700_000_000_000
@@ -99,6 +100,6 @@ def test_what_mlflow_refuses_is_refused_by_mlflow(tracker: MlflowTracker, study:
     with pytest.raises(TrackingRefused, match="does not accept this"):
         tracker.log_rows(run_id, [Row(2**70, TIME, {"a": 1.0})])
     MlflowClient(tracker.address).delete_run(run_id)
-    with pytest.raises(TrackingRefused, match="must be in the 'active' state"):
+    with pytest.raises(TrackingRefused, match="deleted"):
         tracker.log_rows(run_id, ROWS)
     assert tables(tracker, run_id) == [[], []]

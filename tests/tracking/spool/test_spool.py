@@ -1,4 +1,4 @@
-"""The local curve survives kills, cuts and full disks, and knows what was sent."""
+"""The local curve survives kills and full disks, and knows what was sent."""
 
 import json
 import math
@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tracking.errors import TrackingError
-from tracking.point import Row
-from tracking.spool import Spool
+from tracking.row import Row
+from tracking.spool import curve_format
+from tracking.spool.spool import Spool
 
 
 def row(step: int, value: float = 0.5) -> Row:
@@ -87,19 +88,8 @@ def test_another_reader_sees_rows_as_they_are_written(tmp_path: Path) -> None:
     assert reader.rows() == rows(1)
     writer.append(rows(2))
     assert reader.rows(after=1) == rows(2)
-    writer.cut(1)
+    writer.replace(b"".join(map(curve_format.encode, rows(1))))
     assert reader.rows() == rows(1)
-
-
-def test_cut_drops_the_rows_past_a_step_and_only_those(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.append(rows(10, 20, 20, 30, 40))
-    spool.cut(20)
-    assert spool.rows() == rows(10, 20, 20)
-    spool.append(rows(30))
-    assert Spool(tmp_path).rows() == rows(10, 20, 20, 30)
-    spool.cut(1_000)
-    assert spool.count() == 4
 
 
 def test_the_curve_travels_as_bytes(tmp_path: Path) -> None:
@@ -138,22 +128,14 @@ def test_a_damaged_mark_means_that_nothing_was_sent(tmp_path: Path) -> None:
     assert spool.unsent(up_to_step=9, limit=9).rows == rows(1)
 
 
-def test_rows_measured_anew_after_a_cut_are_never_taken_for_sent(tmp_path: Path) -> None:
+def test_rows_measured_anew_after_a_replacement_are_never_taken_for_sent(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append(rows(1, 2, 3))
     in_flight = spool.unsent(up_to_step=3, limit=9)
-    spool.cut(1)
+    spool.replace(b"".join(map(curve_format.encode, rows(1))))
     spool.append(rows(2, 3))
     spool.mark_sent(in_flight)
     assert spool.unsent(up_to_step=3, limit=9).rows == rows(1, 2, 3)
-
-
-def test_cutting_sent_rows_keeps_the_mark_at_what_is_left(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.append(rows(1, 2, 3))
-    spool.mark_sent(spool.unsent(up_to_step=2, limit=9))
-    spool.cut(1)
-    assert spool.sent == 1
 
 
 def test_replacing_by_a_curve_that_begins_alike_keeps_what_was_sent(tmp_path: Path) -> None:
@@ -194,7 +176,6 @@ def test_one_thread_writes_while_another_sends(tmp_path: Path) -> None:
     "change",
     [
         lambda spool: spool.append(rows(2)),
-        lambda spool: spool.cut(0),
         lambda spool: spool.replace(b""),
         lambda spool: spool.mark_sent(spool.unsent(9, 9)),
     ],

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from omad_core import categorical, quantile
+from omad_core.algorithm.critics import categorical, quantile
 
 
 def plain_quantile_loss(z, y, tau):

@@ -1,15 +1,16 @@
 """The diffusion chain and its entropy bound: the facts that any implementation must show."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from omad_core.actor import init_diffusion, time_features
-from omad_core.chain import ChainShape, act, draw, log_one_minus_tanh2, step_sizes
+from omad_core.algorithm.policies.denoiser import init_diffusion, time_features
+from omad_core.algorithm.policies.diffusion import ChainShape, act, draw, log_one_minus_tanh2, step_sizes
 from omad_core.config import ActorConfig
-from omad_core.layers import stack
+from omad_core.nn.layers import real_columns, stack
 
 
 def chain(steps, members=1, agents=3, act_dim=2, obs_dim=4, padded=None, seed=0):
@@ -42,7 +43,7 @@ def test_at_initialisation_the_bound_has_its_known_value(steps):
     assert -(cost + prior) / d == pytest.approx(-0.51, abs=0.03)
 
 
-def test_acting_and_drawing_give_the_same_actions_for_the_same_noise():
+def test_acting_and_sampling_give_the_same_actions_for_the_same_noise():
     params, shape = chain(5)
     obs, noise = torch.randn(1, 3, 7, 4), torch.randn(6, 1, 3, 7, 2)
     with torch.no_grad():
@@ -78,9 +79,9 @@ def test_step_sizes_are_large_at_the_noise_end_and_tiny_near_the_action():
     params, shape = chain(8)
     eta = step_sizes(params, shape.denoising_steps, 8)[0, 0, :, 0].tolist()
     assert eta == sorted(eta, reverse=True)
-    assert eta[0] == pytest.approx(0.1, rel=0.01)
+    assert eta[0] == pytest.approx(1.6 / 8, rel=0.01)
     expected = 0.999 * math.cos(0.5 * math.pi * (1.008 - 1 / 8) / 1.008) ** 2 + 0.001
-    assert eta[7] == pytest.approx(0.1 * expected, rel=1e-4)
+    assert eta[7] == pytest.approx(1.6 / 8 * expected, rel=1e-4)
 
 
 def test_padded_action_dimensions_cost_nothing():
@@ -92,6 +93,26 @@ def test_padded_action_dimensions_cost_nothing():
     with torch.no_grad():
         cost = draw(params, masked, obs, noise).cost.mean((0, 2))
     assert float(cost[1] / cost[0]) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("unmasked", [0.0, 1.0])
+def test_nothing_of_the_padding_enters_a_chain_that_masks_it(unmasked):
+    params, shape = chain(4, agents=2, act_dim=3)
+    params["last.weight"] += torch.randn(params["last.weight"].shape)
+    shape = dataclasses.replace(
+        shape, action_mask=real_columns((3, 1)), unmasked=torch.tensor([unmasked]), sigma0=torch.tensor([2.5])
+    )
+    obs, noise = torch.randn(1, 2, 50, 4), torch.randn(5, 1, 2, 50, 3)
+    other = torch.where(shape.action_mask[:, None] > 0, noise, torch.randn(noise.shape))
+    leaves = {name: tensor.requires_grad_() for name, tensor in params.items()}
+    first, second = draw(leaves, shape, obs, noise), draw(leaves, shape, obs, other)
+    for one, two in ((first.action[..., :1], second.action[..., :1]), (first.cost, second.cost)):
+        moved = float((one - two).detach().abs().mean((0, 2)).flatten()[-1])
+        assert moved == 0.0 if unmasked == 0.0 else moved > 0.01
+    torch.testing.assert_close(act(leaves, shape, obs, noise), first.action)
+    (first.action[..., 0].sum() + first.cost.sum()).backward()
+    into = leaves["join.x"].grad[0, 1, 1:]
+    assert bool((into == 0.0).all()) is (unmasked == 0.0)
 
 
 def test_the_log_of_the_squashing_does_not_overflow():

@@ -4,9 +4,15 @@ import pytest
 import torch
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
+from omad_core.algorithm.policies.gaussian import (
+    AS_OMAD,
+    _mean_and_log_std,
+    act_gaussian,
+    draw_gaussian,
+    init_gaussian,
+)
 from omad_core.config import ActorConfig
-from omad_core.gaussian import _mean_and_log_std, act_gaussian, draw_gaussian, init_gaussian
-from omad_core.layers import stack
+from omad_core.nn.layers import stack
 
 
 def policies(agents=2, act=3, obs=4):
@@ -21,7 +27,7 @@ def test_its_density_is_that_of_a_squashed_normal():
     noise = 0.5 * torch.randn(1, 1, 2, 50, 3, dtype=torch.float64)
     mask = torch.ones(2, 3, dtype=torch.float64)
     drawn = draw_gaussian(params, torch.tensor([2.5], dtype=torch.float64), mask, obs, noise)
-    mean, log_std = _mean_and_log_std(params, obs)
+    mean, log_std = _mean_and_log_std(params, AS_OMAD, obs)
     squashed = TransformedDistribution(Normal(mean, log_std.exp()), [TanhTransform()])
     expected = squashed.log_prob(drawn.action).sum(-1)
     torch.testing.assert_close(drawn.cost + drawn.prior, expected, rtol=1e-6, atol=1e-6)

@@ -11,10 +11,11 @@ from gymnasium.envs.mujoco import MujocoEnv
 
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
+from omad_core.envs.base import StepRaised
+from omad_core.envs.catalog import TASKS
 from omad_core.envs.unsupported import MUJOCO
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
-from omad_core.tasks import TASKS
 
 with contextlib.redirect_stderr(io.StringIO()):
     from gymnasium_robotics import mamujoco_v1
@@ -280,6 +281,10 @@ def test_an_unstable_simulation_is_said_in_the_log_and_writes_no_file(
     monkeypatch.chdir(tmp_path)
     env = build("hopper", 4, threads=2)
     env.reset(range(4), range(4))
-    env.step(np.full((4, 3, 1), np.nan))
+    with pytest.raises(
+        StepRaised, match="hopper: the team reward was nan at step 1 of the environment"
+    ) as told:
+        env.step(np.full((4, 3, 1), np.nan))
+    assert list(told.value.errors) == [0, 1, 2, 3]
     assert caplog.text.count("unstable") == 4
     assert list(tmp_path.iterdir()) == []
