@@ -11,7 +11,7 @@ CHATTY = ("optuna.storages", "optuna.study", "optuna.trial", "alembic")
 
 
 class Redacted(logging.Formatter):
-    """Hides passwords and tokens of addresses, whoever logged them."""
+    """Hides passwords and tokens of addresses in the records of all loggers."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line as it may be shown."""

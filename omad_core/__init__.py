@@ -18,7 +18,14 @@ if TYPE_CHECKING:
         TrainConfig,
     )
     from omad_core.envs import make_env
-    from omad_core.errors import CheckpointError, ConfigError, OmadError, TaskError
+    from omad_core.errors import (
+        CheckpointError,
+        ConfigError,
+        EnvironmentFailed,
+        NotFinite,
+        OmadError,
+        TaskError,
+    )
     from omad_core.events import Broken, Busy, Diverged, Evaluated, Event, Finished, Progress, Warned
     from omad_core.policy import Policy
     from omad_core.population import Population
@@ -34,7 +41,14 @@ _NAMES = {
         "TrainConfig",
     ),
     "omad_core.envs": ("make_env",),
-    "omad_core.errors": ("CheckpointError", "ConfigError", "OmadError", "TaskError"),
+    "omad_core.errors": (
+        "CheckpointError",
+        "ConfigError",
+        "EnvironmentFailed",
+        "NotFinite",
+        "OmadError",
+        "TaskError",
+    ),
     "omad_core.events": (
         "Broken",
         "Busy",
@@ -60,10 +74,12 @@ __all__ = [
     "Diverged",
     "EntropyConfig",
     "EnvConfig",
+    "EnvironmentFailed",
     "Evaluated",
     "EvaluationConfig",
     "Event",
     "Finished",
+    "NotFinite",
     "OmadError",
     "Policy",
     "Population",

@@ -18,3 +18,11 @@ class TaskError(OmadError):
 
 class CheckpointError(OmadError):
     """A checkpoint or policy folder is truncated, altered, foreign, or of a newer format."""
+
+
+class EnvironmentFailed(OmadError):
+    """An environment of a user's own raised something, its `__cause__`, or answered what its spaces do not allow."""
+
+
+class NotFinite(EnvironmentFailed):
+    """A reward, an observation or a state was nan, infinite, or beyond what float32 holds."""

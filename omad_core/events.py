@@ -1,4 +1,4 @@
-"""Event: what a population says happened. Plain data; the trainer is pulled and never calls anybody."""
+"""Event: what happened in a population. Plain data, returned by `advance`; there are no callbacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class Broken:
-    """A member cannot begin or go on: an environment of its raised, or what else it needs. It stays until evicted."""
+    """A member cannot begin or continue: one of its environments raised. It stays until evicted."""
 
     member: MemberId
     env_steps: int
@@ -65,7 +65,7 @@ class Busy:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something a person should know about a member while it goes on."""
+    """Something a person should know about a member that continues."""
 
     member: MemberId
     env_steps: int

@@ -11,15 +11,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omad_core.actor import init_diffusion, time_features
-from omad_core.chain import ChainShape, act
+from omad_core.algorithm.policies.facts import PolicyFacts
+from omad_core.algorithm.policies.kinds import policy_kind
+from omad_core.checkpoint.files import (
+    Arrays,
+    digest,
+    pack,
+    read_bytes,
+    read_json,
+    to_json,
+    unpack,
+    write_bytes,
+)
+from omad_core.checkpoint.state import MemberState
 from omad_core.config import ActorConfig, EnvConfig
 from omad_core.errors import CheckpointError, ConfigError
-from omad_core.folder import Arrays, digest, pack, read_bytes, read_json, to_json, unpack, write_bytes
-from omad_core.gaussian import act_gaussian, init_gaussian
-from omad_core.sampling import Source, noise_from
+from omad_core.nn.layers import real_columns
+from omad_core.rng.noise_source import Source, noise_from
+from omad_core.rng.streams import Stream, generator
 from omad_core.settings import from_dict, to_dict
-from omad_core.state import MemberState
+from omad_core.stored import actor_config, resolved
 from omad_core.task import TaskSpec
 
 FORMAT = 2
@@ -40,13 +51,14 @@ class Policy:
     ) -> None:
         self.spec, self.actor, self.env = spec, actor, env
         self.notes = dict(notes or {})
+        self._kind = policy_kind(actor)
         self._weights = {name: torch.from_numpy(np.array(array))[None] for name, array in weights.items()}
 
     @classmethod
     def of_member(cls, spec: TaskSpec, state: MemberState) -> "Policy":
         """The policy that a member's state holds."""
         weights = {name[6:]: array for name, array in state.arrays.items() if name.startswith("actor/")}
-        return cls(spec, state.config.actor, state.config.env, weights)
+        return cls(spec, resolved(state.config).actor, state.config.env, weights)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Policy":
@@ -59,7 +71,7 @@ class Policy:
         try:
             content = read_bytes(folder / "policy.safetensors", document["digest"])
             spec, notes = _spec_from(dict(document["spec"])), dict(document["notes"])
-            actor = from_dict(ActorConfig, dict(document["actor"]))
+            actor = actor_config(document["actor"])
             env = from_dict(EnvConfig, dict(document["env"]))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise CheckpointError(f"{path} is not a policy this release can read: {error}") from error
@@ -94,14 +106,14 @@ class Policy:
         """Actions in the environment's units, {agent: [..., d_i]}, for observations {agent: [..., O_i]}.
 
         Agents may be asked alone, and for a whole batch of observations. To act over time repeatably, make one
-        generator before the first step, `torch.Generator().manual_seed(0)`, and give it to every call: it goes on,
+        generator before the first step, `torch.Generator().manual_seed(0)`, and give it to every call: it advances
         through the agents asked in the task's order. A `seed` repeats the same noise in every call; an agent
         asked alone draws as among the others. With neither, every call draws anew. Torch's global generator is
         never used. Raises ConfigError for an unknown agent, an observation of another width, a generator that is not
         on the CPU, or one beside a seed.
         """
         source = noise_from(generator, seed, deterministic)
-        checked = {agent: self._checked(agent, np.asarray(seen)) for agent, seen in obs.items()}
+        checked = {agent: self._check_obs(agent, np.asarray(seen)) for agent, seen in obs.items()}
         order = [agent for agent in self.spec.agents if agent in checked]
         actions = {agent: self._act_alone(agent, checked[agent], source) for agent in order}
         return {agent: actions[agent] for agent in obs}
@@ -128,7 +140,7 @@ class Policy:
         actions = self.act(given, deterministic=deterministic, generator=generator, seed=seed)
         return np.concatenate([actions[agent] for agent in self.spec.agents], axis=1)
 
-    def _checked(self, agent: str, obs: NDArray[Any]) -> NDArray[Any]:
+    def _check_obs(self, agent: str, obs: NDArray[Any]) -> NDArray[Any]:
         """These observations of an agent, if they can be. Raises ConfigError."""
         if agent not in self.spec.agents:
             raise ConfigError(
@@ -145,36 +157,53 @@ class Policy:
         index, width = self.spec.agents.index(agent), obs.shape[-1]
         flat = torch.zeros(1, 1, int(np.prod(obs.shape[:-1])), self.spec.obs_width)
         flat[0, 0, :, :width] = torch.from_numpy(obs.reshape(-1, width).astype(np.float32))
-        noise = source(index, (self.actor.noises, 1, 1, flat.shape[2], self.spec.action_width))
+        noise = source(index, (self.noises, 1, 1, flat.shape[2], self.spec.action_width))
         squashed = self._run(slice(index, index + 1), flat, noise)
-        action = self._to_box(index, squashed[0, 0].numpy())
+        action: FloatArray = self.to_box(index, squashed[0, 0]).numpy()
         return action.reshape(*obs.shape[:-1], self.spec.action_dims[index])
 
-    def squashed(self, obs: Tensor, noise: Tensor) -> Tensor:
-        """Actions [1, A, N, U] in [-1, 1] of all agents for obs [1, A, N, O] and noise [1 + K, 1, A, N, U]."""
+    @property
+    def noises(self) -> int:
+        """Normal numbers that one action dimension takes."""
+        return self._kind.noises(self.actor)
+
+    def squashed(self, obs: Tensor, noise: Tensor | None) -> Tensor:
+        """Actions [1, A, N, U] in [-1, 1] of all agents for obs [1, A, N, O].
+
+        noise: [noises, 1, A, N, U] standard normal numbers; None: the deterministic policy.
+        """
         return self._run(slice(None), obs, noise)
 
-    @torch.no_grad()
-    def _run(self, agents: slice, obs: Tensor, noise: Tensor) -> Tensor:
-        weights = {name: tensor[:, agents] for name, tensor in self._weights.items()}
-        if self.actor.kind == "gaussian":
-            return act_gaussian(weights, obs, noise)
-        steps = self.actor.denoising_steps
-        shape = ChainShape(
-            denoising_steps=torch.tensor([float(steps)]),
-            sigma0=torch.tensor([self.actor.sigma0]),
-            action_mask=torch.ones(obs.shape[1], self.spec.action_width),
-            features=time_features(steps, torch.device("cpu")),
-            ragged=False,
-        )
-        return act(weights, shape, obs, noise)
+    def squashed_at(
+        self, obs: NDArray[np.floating[Any]], seed: int, step: int, deterministic: bool
+    ) -> NDArray[np.float64]:
+        """Actions [n, A, U] in [-1, 1] for obs [n, A, O] at `step` of n episodes of a final evaluation.
 
-    def _to_box(self, index: int, squashed: FloatArray) -> FloatArray:
-        low = np.asarray(self.spec.action_low[index], np.float32)
-        high = np.asarray(self.spec.action_high[index], np.float32)
+        The noise is a function of (seed, step, n).
+        """
+        seen = torch.from_numpy(obs.astype(np.float32)).transpose(0, 1)[None]
+        shape = (self.noises, *seen.shape[:3], self.spec.action_width)
+        gen = generator(torch.device("cpu"), seed, Stream.FINAL, 1, step)
+        noise = None if deterministic else torch.randn(shape, generator=gen)
+        return self.squashed(seen, noise)[0].transpose(0, 1).numpy().astype(np.float64)
+
+    @torch.no_grad()
+    def _run(self, agents: slice, obs: Tensor, noise: Tensor | None) -> Tensor:
+        weights = {name: tensor[:, agents] for name, tensor in self._weights.items()}
+        numbers = {name: torch.tensor([float(read(self.actor))]) for name, read in self._kind.reads.items()}
+        mask = real_columns(self.spec.action_dims)[agents]
+        padded = self.spec.action_width > min(self.spec.action_dims)
+        shape = self._kind.shape(PolicyFacts(self.actor, numbers, mask, self.noises, padded=padded))
+        if noise is None:
+            return self._kind.deterministic(weights, shape, obs)
+        return self._kind.act(weights, shape, obs, noise)
+
+    def to_box(self, index: int, squashed: Tensor) -> Tensor:
+        """Actions [n, d_i] of the agent at `index` in the environment's units, for actions [n, U] in [-1, 1]."""
+        low = torch.tensor(self.spec.action_low[index], dtype=torch.float32)
+        high = torch.tensor(self.spec.action_high[index], dtype=torch.float32)
         real = squashed[:, : self.spec.action_dims[index]]
-        scaled: FloatArray = low + (real + 1.0) * 0.5 * (high - low)
-        return scaled
+        return low + (real + 1.0) * 0.5 * (high - low)
 
 
 def _spec_from(values: Mapping[str, Any]) -> TaskSpec:
@@ -193,9 +222,10 @@ def _spec_from(values: Mapping[str, Any]) -> TaskSpec:
 
 def _check_shapes(spec: TaskSpec, actor: ActorConfig, weights: Arrays, folder: Path) -> None:
     """Refuse weights that are not those of this actor for this task. Raises CheckpointError."""
-    init = init_gaussian if actor.kind == "gaussian" else init_diffusion
-    wanted = init(actor, spec.num_agents, spec.obs_width, spec.action_width, torch.Generator())
-    shapes = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
+    expected = policy_kind(actor).initialise(
+        actor, spec.num_agents, spec.obs_width, spec.action_width, torch.Generator()
+    )
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     for name in sorted(shapes.keys() | weights.keys()):
         found, needed = weights.get(name), shapes.get(name)
         if found is None or needed is None or tuple(found.shape) != needed or found.dtype != np.float32:

@@ -5,19 +5,19 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from omad_core import devices
+from omad_core.checkpoint.state import MemberState
 from omad_core.config import TrainConfig
+from omad_core.engine import devices
+from omad_core.engine.clock import Clock
+from omad_core.engine.evaluator import Evaluator
+from omad_core.engine.graphs import RECORDING_SECONDS
+from omad_core.engine.member import Member, Phase
+from omad_core.engine.member_batch import MemberBatch
+from omad_core.engine.roster import Roster
+from omad_core.engine.trainer import Trainer
 from omad_core.errors import CheckpointError, ConfigError
-from omad_core.evaluator import Evaluator
 from omad_core.events import Busy, Diverged, Event, Finished, MemberId, Progress, Warned
-from omad_core.graphs import RECORDING_SECONDS
-from omad_core.member import Member, Phase
 from omad_core.policy import Policy
-from omad_core.program import Program
-from omad_core.roster import Roster
-from omad_core.state import MemberState
-from omad_core.timing import Clock
-from omad_core.trainer import Trainer
 
 EVERYTHING = (2**62, 2**62)
 """All replay rows are stored already: a snapshot without replay."""
@@ -43,23 +43,25 @@ class Population:
         self._slice_seconds, self._matmul_precision = slice_seconds, config.matmul_precision
         quantiles = max_quantiles or config.critic.quantiles
         self._roster = Roster(config, capacity, quantiles)
-        place = devices.device_of(device)
-        self._program = Program(config, capacity, place, quantiles, env_threads or devices.env_threads(place))
+        found = devices.device_of(device)
+        self._member_batch = MemberBatch(
+            config, capacity, found, quantiles, env_threads or devices.env_threads(found)
+        )
         self._clock = Clock()
-        self._trainer = Trainer(self._program, self._clock)
-        self._evaluator = Evaluator(self._program, self._clock)
+        self._trainer = Trainer(self._member_batch, self._clock)
+        self._evaluator = Evaluator(self._member_batch, self._clock)
         self._announced, self._trained = False, False
-        self.spec = self._program.spec
+        self.spec = self._member_batch.spec
 
     def admit(self, config: TrainConfig, state: MemberState | None = None) -> MemberId:
-        """Start (or continue, from `state`) a member in a free place. Raises ConfigError, CheckpointError.
+        """Start (or continue, from `state`) a member in a free lane. Raises ConfigError, CheckpointError.
 
-        It begins with the first vector step at which its actor updates fall together with its neighbours'.
+        It begins with the first vector step at which its updates, the actors' too, fall together with its neighbours'.
         """
         member = self._roster.admit(config, state)
         try:
             if state is not None:
-                self._program.check(member, state)
+                self._member_batch.prepare(member, state)
         except Exception:  # a user's environment that takes its state back may raise anything
             self._roster.remove(member)
             raise
@@ -72,26 +74,27 @@ class Population:
         deadline = time.monotonic() + self._slice_seconds
         going = True
         while going:
-            events += self._seat_waiting()
+            events += self._begin_waiting()
             made = self._work(deadline)
             events += made or []
             announced = any(isinstance(event, Busy) for event in made or [])
             going = made is not None and not announced and time.monotonic() < deadline
-        return events + self._mind_divergence() + self._progress()
+        return events + self._check_divergence() + self._progress()
 
-    def _seat_waiting(self) -> list[Event]:
-        """Let members begin whose time has come; those that had ended say so again."""
+    def _begin_waiting(self) -> list[Event]:
+        """Begin the waiting members that can; those that had ended repeat their last event."""
         events: list[Event] = []
         for member, state in self._roster.begin_due():
             try:
-                exact = self._program.seat(member, state, self._roster.seated())
-            except Exception as error:  # noqa: BLE001 - the border to users' environments: the others go on
-                events.append(self._program.give_up(member, error))
+                exact = self._member_batch.begin(member, state, self._roster.begun())
+            except Exception as error:  # noqa: BLE001 - the border to users' environments: the others continue
+                events.append(self._member_batch.mark_broken(member, error))
                 continue
             if not exact:
                 text = f"{self.spec.name} cannot save its state: the running episodes were cut and begin anew"
                 events.append(Warned(member.id, member.env_steps, text))
             if member.phase is Phase.FINISHED:
+                events.append(Progress(member.id, member.env_steps, member.updates, {}))
                 events.append(Finished(member.id, member.env_steps))
             elif member.phase is Phase.DIVERGED:
                 what = "it had diverged before its checkpoint"
@@ -99,7 +102,7 @@ class Population:
         return events
 
     def _work(self, deadline: float) -> list[Event] | None:
-        """One step of what is to be done: evaluate, or train; None where there is nothing."""
+        """One step of an evaluation or of training; None where there is nothing to do."""
         training = self._roster.in_phase(Phase.TRAINING)
         if not self._evaluator.running and (lost := self._evaluator.begin(training)):
             return lost
@@ -108,31 +111,31 @@ class Population:
         return self._train(training) if training else None
 
     def _train(self, members: list[Member]) -> list[Event]:
-        """One vector step; where it will be silent for long, this is said first, and it is made next time."""
+        """One vector step; one that records graphs first is announced by Busy and made in the next call."""
         if self._trainer.records_next(members) and not self._announced:
             self._announced = True
             return [Busy("recording CUDA graphs", RECORDING_SECONDS)]
         self._announced, self._trained = False, True
-        events = self._trainer.step(members, self._roster.tick)
-        self._roster.tick += self._trainer.updates_a_step
+        events = self._trainer.step(members, self._roster.vector_steps)
+        self._roster.vector_steps += 1
         return events
 
-    def _mind_divergence(self) -> list[Event]:
-        """Who has diverged since the last look; whoever is under evaluation was looked at before it."""
+    def _check_divergence(self) -> list[Event]:
+        """Members that diverged since the last check; those under evaluation were checked before it."""
         if not self._trained:
             return []
         self._trained = False
-        finite = self._program.learner.weights.finite()
+        finite = self._member_batch.learner.weights.finite()
         events: list[Event] = [
-            self._program.lose(m, "its weights are not finite")
+            self._member_batch.mark_diverged(m, "its weights are not finite")
             for m in self._roster.in_phase(Phase.TRAINING)
-            if not finite[m.place]
+            if not finite[m.lane]
         ]
-        self._program.learner.weights.remember()
+        self._member_batch.learner.weights.remember()
         return events
 
     def _progress(self) -> list[Event]:
-        return [Progress(m.id, m.env_steps, m.updates, {}) for m in self._roster.going()]
+        return [Progress(m.id, m.env_steps, m.updates, {}) for m in self._roster.active()]
 
     def snapshot(self, member: MemberId, stored: tuple[int, int] = (0, 0)) -> MemberState:
         """Complete state of a member, between two advances. Raises CheckpointError for one that is broken.
@@ -142,25 +145,25 @@ class Population:
         found = self._roster.find(member)
         if found.phase is Phase.BROKEN:
             raise CheckpointError(
-                "this member is broken, in the midst of a step; go on from an earlier snapshot"
+                "this member is broken, in the midst of a step; resume from an earlier snapshot"
             )
         return self._state_of(found, stored)
 
     def _state_of(self, member: Member, stored: tuple[int, int]) -> MemberState:
-        if self._roster.waits(member):
-            state = self._roster.waits_with(member)
+        if self._roster.is_waiting(member):
+            state = self._roster.waiting_state(member)
             if state is None:
                 raise ConfigError("this member has not begun; advance the population before its snapshot")
             return state
         with self._clock.measure("saving"):
-            return self._program.state_of(member, stored)
+            return self._member_batch.state_of(member, stored)
 
     def saving(self) -> AbstractContextManager[None]:
-        """What its owner does in this block is counted in `time/saving_share`, as snapshots are."""
+        """Count the time of this block in `time/saving_share`, as that of snapshots."""
         return self._clock.measure("saving")
 
     def between_evaluations(self, member: MemberId) -> bool:
-        """Whether all evaluations up to the member's step have been told: none is running, none is due."""
+        """Whether all evaluations up to the member's step were reported: none is running, none is due."""
         found = self._roster.find(member)
         return found.phase is not Phase.EVALUATING and not found.due_for_evaluation()
 
@@ -169,7 +172,7 @@ class Population:
         return Policy.of_member(self.spec, self._state_of(self._roster.find(member), EVERYTHING))
 
     def evict(self, member: MemberId) -> None:
-        """Drop a member; its place is free for the next admit, at once."""
+        """Drop a member; its lane is free for the next admit, at once."""
         found = self._roster.find(member)
         self._roster.remove(found)
         self._evaluator.drop(found)
@@ -177,4 +180,4 @@ class Population:
 
     def close(self) -> None:
         """Free environments and threads."""
-        self._program.close()
+        self._member_batch.close()

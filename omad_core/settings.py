@@ -29,6 +29,11 @@ class Setting:
     high: float | None = None
     structure: bool = False
     """Members of one population must agree on it."""
+    idle: str = ""
+    """What to do instead of asking for its lowest value, with which nothing is learned; empty where that learns.
+
+    Stored settings may have that value.
+    """
 
 
 def setting(
@@ -38,10 +43,11 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     structure: bool = False,
+    idle: str = "",
     factory: Callable[[], Any] | None = None,
 ) -> Any:
     """A dataclass field with its sentence and inclusive bounds."""
-    metadata = {"setting": Setting(help, low, high, structure)}
+    metadata = {"setting": Setting(help, low, high, structure, idle)}
     if factory is not None:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -78,6 +84,20 @@ def walk(config: Any) -> Iterator[tuple[str, Any, Setting]]:
         yield path, get(config, path), info
 
 
+def convert_requested(cls: type, path: str, value: Any) -> Any:
+    """A value that a person asks for, in the type of its setting. Raises ConfigError, also where it learns nothing."""
+    kind, info = leaf(cls, path)
+    converted = convert(path, value, kind)
+    refuse_idle(path, converted, info)
+    return converted
+
+
+def refuse_idle(path: str, value: Any, info: Setting) -> None:
+    """Refuse a value with which nothing is learned. Raises ConfigError."""
+    if info.idle and value == info.low:
+        raise ConfigError(f"{path} = {value:g} learns nothing: {info.idle}")
+
+
 def get(config: Any, path: str) -> Any:
     """Value at a dotted path. Raises ConfigError for an unknown path."""
     leaf(type(config), path)
@@ -105,7 +125,7 @@ def unknown(what: str, name: str, known: typing.Iterable[str]) -> str:
     if not near:
         last = {n.rsplit(".", 1)[-1]: n for n in names}
         near = [last[n] for n in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, n=1, cutoff=0.6)]
-    hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names) or 'none'}"
     return f"unknown {what} {name!r}; {hint}"
 
 
@@ -121,7 +141,13 @@ def _by_initials(name: str, names: list[str]) -> list[str]:
 
 
 def replace(config: T, values: Mapping[str, Any]) -> T:
-    """A copy with the values at dotted paths exchanged, all checked together."""
+    """A copy with the values at dotted paths exchanged, all checked together.
+
+    A class may have a method `implied(before, values)`: what given values say of settings that are not given.
+    """
+    implied = getattr(type(config), "implied", None)
+    if implied is not None:
+        values = {**implied(config, values), **values}
     nested: dict[str, Any] = {}
     for path, value in values.items():
         kind, _ = leaf(type(config), path)
@@ -169,6 +195,9 @@ def convert(path: str, value: Any, kind: Any) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None or (isinstance(value, str) and value.lower() == "none"):
             return None
+        if {int, float} <= set(typing.get_args(kind)):
+            number = _to_float(path, value)
+            return int(number) if number.is_integer() else number
         return convert(path, value, next(k for k in typing.get_args(kind) if k is not type(None)))
     if kind is bool:
         return _to_bool(path, value)
@@ -193,11 +222,11 @@ def _parse_scalar(value: Any) -> Any:
 
 
 def _to_bool(path: str, value: Any) -> bool:
-    words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+    spellings = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
+    if isinstance(value, str) and value.lower() in spellings:
+        return spellings[value.lower()]
     raise ConfigError(f"{path} = {value!r} is not true or false")
 
 

@@ -1,4 +1,4 @@
-"""train: one training of one seed, for people who want no study."""
+"""train: one training of one seed, without a study."""
 
 from collections.abc import Iterator
 

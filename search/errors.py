@@ -13,12 +13,20 @@ class StorageRefused(SearchError):
     """This storage cannot be used as it is; repeating the call changes nothing."""
 
 
+class AddressRefused(StorageRefused):
+    """The address names no storage that can be used; correct it where it was written."""
+
+
 class StorageEmpty(StorageRefused):
-    """There is nothing of omad-search in this storage yet; whoever may create a study makes it."""
+    """There is nothing of omad-search in this storage yet; a command that creates a study creates its tables."""
 
 
 class StudyNotFound(SearchError):
     """No such study in this storage."""
+
+
+class StudyDeleted(StudyNotFound):
+    """The study was deleted from its storage while it was worked at."""
 
 
 class SpecConflict(SearchError):
@@ -34,15 +42,19 @@ class TrialTaken(SearchError):
 
 
 class TrialEnded(SearchError):
-    """The trial was ended by somebody else; its slot has taken that result. Claim another."""
+    """The trial was ended by another program; its slot has taken that result. Claim another."""
+
+
+class UnfitMachine(SearchError):
+    """This machine cannot train now: its disk, memory or device failed. Trials are left to other machines."""
 
 
 class Duplicate(SearchError):
-    """A row with this key exists already; whoever expects that reads it and goes on."""
+    """A row with this key exists already; a caller that expects this reads it and continues."""
 
 
 class CannotDraw(SearchError):
-    """This machine cannot draw this task; everything else goes on."""
+    """This machine cannot render this task; everything else continues."""
 
 
 class ExportRefused(SearchError):

@@ -13,5 +13,13 @@ class TrackingRefused(TrackingError):
     """The tracking server answered and will not accept this; repeating it changes nothing."""
 
 
+class TrackingAddressRefused(TrackingRefused):
+    """The address names no tracking store that can be used; correct it where it was written."""
+
+
+class RunDeleted(TrackingRefused):
+    """The run was deleted in MLflow; what belongs to it needs a new run."""
+
+
 class ArtifactMissing(TrackingError):
     """No such artifact."""

@@ -1,35 +1,25 @@
-"""Sender: what is to be recorded leaves on a thread of its own, so that training never waits for it."""
+"""Sender: writes to the tracking store on a thread of its own, so that training never waits for them."""
 
 import logging
 import random
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tracking.errors import TrackingError, TrackingUnavailable
 from tracking.redact import redact
-from tracking.spool import Spool
+from tracking.spool.spool import Spool
 from tracking.tracker import Tracker
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 ROWS_PER_CALL = 100  # what is sent again after a failure: MLflow takes points it has ten times slower
-MOST_FAILURES = 1_000
 ANY_STEP = 2**62
 
 Job = Callable[[], object]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that was given up."""
-
-    key: str
-    error: Exception
 
 
 @dataclass
@@ -54,7 +44,6 @@ class Sender:
         self._pauses = (first_pause, longest_pause)
         self._waiting: dict[str, _Waiting] = {}
         self._running: str | None = None
-        self._failures: deque[Failure] = deque(maxlen=MOST_FAILURES)
         self._unavailable_since: float | None = None
         self._closing = False
         self._changed = threading.Condition()
@@ -63,18 +52,13 @@ class Sender:
         self._thread.start()
 
     def submit(self, key: str, job: Job) -> None:
-        """Have a job run soon; returns at once."""
+        """Queue a job and return at once."""
         with self._changed:
             if self._closing:
                 raise TrackingError(f"The sender is closed and takes no more jobs ({key!r}).")
             older = self._waiting.get(key)
             self._waiting[key] = _Waiting(job) if older is None else replace(older, job=job)
             self._changed.notify_all()
-
-    def failures(self) -> list[Failure]:
-        """The jobs that were given up, oldest first; empty is good."""
-        with self._changed:
-            return list(self._failures)
 
     def pending(self) -> list[str]:
         """The keys of jobs that are not done."""
@@ -139,11 +123,11 @@ class Sender:
             self._postpone(key, waiting, error)
         except TrackingError as error:
             _log.error("Not recorded (%s): %s", key, error)
-            self._give_up(key, error)
+            self._answered()
         except Exception as error:  # noqa: BLE001 - the border of this thread: nothing may end it in silence
             trace = redact("".join(traceback.format_exception(error)))
             _log.error("Not recorded (%s), by a fault that was not foreseen:\n%s", key, trace)
-            self._give_up(key, error)
+            self._answered()
         else:
             self._reached(waiting)
 
@@ -165,10 +149,10 @@ class Sender:
         first, longest = self._pauses
         return min(longest, first * 2.0 ** min(tries - 1, 30)) * self._jitter.uniform(0.5, 1.0)
 
-    def _give_up(self, key: str, error: Exception) -> None:
+    def _answered(self) -> None:
+        """A job was given up, and not because the server could not be reached."""
         with self._changed:
             self._unavailable_since = None
-            self._failures.append(Failure(key, error))
 
     def _reached(self, waiting: _Waiting) -> None:
         """A job that had failed went through: the server is back, so nothing needs to wait."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tracking.point import Row
+from tracking.row import Row
 
 RunStatus = Literal["finished", "failed", "pruned", "killed"]
 
@@ -19,12 +19,14 @@ class RunInfo:
     study: str
     """The study; names the experiment."""
     study_id: str = ""
-    """What tells this study from an earlier one of the same name, whose storage was deleted; may be empty."""
+    """Distinguishes this study from an earlier one of the same name, whose storage was deleted; may be empty."""
     slot: int | None = None
     """Slot number of a trial; None for the study's parent run."""
-    course: str = ""
-    """What tells this run of the slot from earlier ones: another trial, or one that had to go back."""
+    generation: str = ""
+    """Distinguishes this run of the slot from earlier ones: of another trial, or of one that had to go back."""
     parent_run_id: str | None = None
+    parent_study_id: str = ""
+    """The study whose own run is this one's parent, where `parent_run_id` does not say; in the same experiment."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Sampled parameters of a trial, as sampled."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +60,10 @@ class ModelFiles:
 
 
 class Tracker(Protocol):
-    """Where runs are kept. All methods raise TrackingUnavailable where the server cannot be reached."""
+    """Where runs are kept. All methods raise TrackingUnavailable where the server cannot be reached.
+
+    What is written to a run that was deleted in the store raises RunDeleted.
+    """
 
     @property
     def address(self) -> str:
@@ -67,6 +72,10 @@ class Tracker(Protocol):
 
     def check(self) -> None:
         """Reach the store within about a second, creating an empty one under a lock."""
+        ...
+
+    def check_study(self, study: str) -> None:
+        """Raise TrackingRefused where nothing can be recorded for a study of this name, and say what to do."""
         ...
 
     def open_run(self, info: RunInfo) -> str:
@@ -82,7 +91,7 @@ class Tracker(Protocol):
         ...
 
     def resume_run(self, run_id: str) -> None:
-        """Show a run as running again, where it had been ended: a successor goes on with it."""
+        """Show a run as running again, where it had been ended: a successor resumes it."""
         ...
 
     def complete_run(self, run_id: str, info: RunInfo) -> None:

@@ -1,4 +1,4 @@
-"""Environment steps a second: ours, the original's, and of MuJoCo's physics alone on the very same course."""
+"""Environment steps a second: ours, the original's, and of MuJoCo's physics alone on the very same rollout."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from omad_core.bench.stopwatch import Action, in_turns
 from omad_core.config import EnvConfig
 from omad_core.envs import make_env
 from omad_core.envs.base import EnvState, VectorEnv
-from omad_core.tasks import Task, find
+from omad_core.envs.catalog import Task, find
 
 STEPS = 256
-"""Vector steps of one course."""
+"""Vector steps of one rollout."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class EnvironmentSpeeds:
     num_envs: int
     ours: float
     original: float | None
-    """gymnasium-robotics' or mpe2's; none for other environments."""
+    """Of gymnasium-robotics or mpe2, whose environment it is; None for others."""
     physics: float | None
     """`mj_step` alone with the same controls from the same states; MuJoCo only."""
     threads: int
     threaded: float
-    """Steps a second of wall time with that many threads."""
+    """By number of threads: steps a second of wall time."""
 
     @property
     def over_original(self) -> float | None:
@@ -40,7 +40,7 @@ class EnvironmentSpeeds:
         return self.ours / self.physics if self.physics else None
 
 
-class Course:
+class Rollout:
     """The same random actions every time, from the same starts; ended episodes begin anew."""
 
     def __init__(self, env: VectorEnv, steps: int = STEPS) -> None:
@@ -70,18 +70,18 @@ class Course:
 def measure(
     task: str, env: EnvConfig, num_envs: int = 64, threads: int = 1, seconds: float = 10.0
 ) -> EnvironmentSpeeds:
-    """Time ours, the original and bare physics in turns."""
+    """Time our environments, the original and bare physics in turns."""
     ours = make_env(task, env, num_envs)
     threaded = make_env(task, env, num_envs, threads)
     try:
-        course = Course(ours)
-        actions: dict[str, Action] = {"ours": course.run, "threaded": Course(threaded).run}
+        rollout = Rollout(ours)
+        actions: dict[str, Action] = {"ours": rollout.run, "threaded": Rollout(threaded).run}
         entry = None if ":" in task else find(task)
         if entry is not None:
             actions["original"] = _original(entry, env)
         if entry is not None and entry.kind == "mamujoco":
-            course.run(note=True)
-            actions["physics"] = _physics(entry, env, course)
+            rollout.run(note=True)
+            actions["physics"] = _physics(entry, env, rollout)
         times = in_turns(actions, seconds)
     finally:
         ours.close()
@@ -124,27 +124,27 @@ def _build(task: Task, config: EnvConfig) -> Any:
             f"mpe2.{'simple_spread_v3' if task.scenario == 'simple_spread' else 'simple_adversary_v3'}"
         )
         return module.parallel_env(N=task.agents, continuous_actions=True, **config.args)
-    from omad_core.envs import bodies
+    from omad_core.envs.mujoco import bodies
 
     return bodies.original(task, config.agent_obsk, config.args)
 
 
-def _physics(task: Task, config: EnvConfig, course: Course) -> Action:
-    """`mj_step` alone on the controls and starts of a course that was noted."""
+def _physics(task: Task, config: EnvConfig, rollout: Rollout) -> Action:
+    """`mj_step` alone on the controls and starts of a rollout that was noted."""
     import mujoco
 
-    from omad_core.envs import bodies
-    from omad_core.envs.mamujoco import PHYSICS
+    from omad_core.envs.mujoco import bodies
+    from omad_core.envs.mujoco.env import PHYSICS
     from omad_core.envs.scaling import ActionScaling
 
     spec, body = bodies.read(task, config.agent_obsk, config.args)
     scale: Callable[[NDArray[np.float64]], NDArray[np.float64]] = ActionScaling(spec)
-    flat = [scale(actions).reshape(len(actions), -1) for actions in course.actions]
+    flat = [scale(actions).reshape(len(actions), -1) for actions in rollout.actions]
     controls = [joint.take(body.actuator_of, axis=1) for joint in flat]
-    data = [mujoco.MjData(body.model) for _ in range(course.env.num_envs)]
+    data = [mujoco.MjData(body.model) for _ in range(rollout.env.num_envs)]
 
     def begin(step: int) -> None:
-        for i, state in course.starts.get(step, ()):
+        for i, state in rollout.starts.get(step, ()):
             mujoco.mj_setState(body.model, data[i], state["physics"], PHYSICS)
 
     def run() -> int:

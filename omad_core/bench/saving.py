@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omad_core import checkpoint
+from omad_core.checkpoint import checkpoint
+from omad_core.checkpoint.state import MemberState, ReplayRows
 from omad_core.config import TrainConfig
 from omad_core.events import MemberId, Progress
 from omad_core.population import Population
 from omad_core.settings import replace
-from omad_core.state import MemberState, ReplayRows
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SavingCost:
 
 
 def measure(config: TrainConfig, transitions: int = 1_000_000, new: int = 10_000) -> SavingCost:
-    """Fill replay with numbers, write it, step `new` times at random, write again."""
+    """Fill the replay with `transitions` random ones, write a checkpoint, take `new` random steps, write another."""
     steps = {
         "num_envs": 1,
         "n_step": 1,
@@ -54,10 +54,10 @@ def measure(config: TrainConfig, transitions: int = 1_000_000, new: int = 10_000
         member = _full(population, config, transitions)
         with tempfile.TemporaryDirectory(prefix="omad-bench-") as folder:
             root = Path(folder)
-            first, *full = _timed(lambda: checkpoint.write(root, [population.snapshot(member)]))
+            first, *full = _time(lambda: checkpoint.write(root, [population.snapshot(member)]))
             full_bytes = _size(root)
             _advance(population, member, first.step + new)
-            second, *later = _timed(
+            second, *later = _time(
                 lambda: checkpoint.write(root, [population.snapshot(member, first.stored[0])], None, first)
             )
             made = _size(root) - full_bytes
@@ -111,7 +111,7 @@ def _advance(population: Population, member: MemberId, env_steps: int) -> None:
         )
 
 
-def _timed(work: Callable[[], checkpoint.Written]) -> tuple[checkpoint.Written, float, float]:
+def _time(work: Callable[[], checkpoint.Written]) -> tuple[checkpoint.Written, float, float]:
     cpu, wall = time.process_time(), time.perf_counter()
     written = work()
     return written, time.process_time() - cpu, time.perf_counter() - wall

@@ -7,28 +7,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from omad_core.algorithm.learner import Learner
 from omad_core.bench.products import alone, record
 from omad_core.bench.stopwatch import Action, in_turns
-from omad_core.config import TrainConfig
-from omad_core.devices import device_of
+from omad_core.checkpoint.state import ReplayRows
+from omad_core.config import TrainConfig, default_config
+from omad_core.engine.devices import device_of
+from omad_core.engine.graphs import Buffers, EagerEngine, Engine, engine_for
+from omad_core.engine.replay import Replay
 from omad_core.envs import make_spec
-from omad_core.graphs import Buffers, Eager, Engine, engine_for
-from omad_core.learner import Learner
-from omad_core.replay import Replay
-from omad_core.settings import replace
-from omad_core.state import ReplayRows
+from omad_core.rng.blocks import DrawKind, draw
+from omad_core.settings import get, replace
 from omad_core.task import TaskSpec
 
 TRANSITIONS = 4096
-"""In replay: what is drawn from it is what matters."""
+"""Transitions in the replay, from which batches are drawn."""
+ROUNDS = 2
+"""Of several members together; one before them is not counted."""
+LEAST_SECONDS = 2.0
+"""Several members are measured where it takes less, however short the measurement is to be."""
 
 
 @dataclass(frozen=True)
 class UpdateSpeeds:
-    """Updates as they come in training, their batches drawn too: one of the actors to `policy_delay` of the critics."""
+    """Updates as training makes them, batches drawn: one of the actors to `policy_delay` of the critics."""
 
     ms: dict[int, float]
-    """Milliseconds of one update of P members together; processor time on a CPU, else wall time."""
+    """Milliseconds of one update of P members together, for the P measured; processor time on a CPU, else wall time."""
     gflop: float
     """Products of one update of one member, in 10^9 operations."""
     products_ms: float
@@ -59,14 +64,17 @@ class Bench:
         spec = make_spec(config.task, config.env)
         self.delay, self.device = config.policy_delay, device
         self.learner = Learner(spec, config, members, device, config.critic.quantiles)
-        for place in range(members):
-            self.learner.start(place, config)
+        for lane in range(members):
+            self.learner.start(lane, config)
         self.learner.set_present([config] * members)
-        replay = _filled(spec, config, members, device)
-        self._engine, self._eager = engine_for(self.learner, replay), Eager(self.learner, replay)
+        replay = _fill_replay(spec, config, members, device)
+        self._engine, self._eager = engine_for(self.learner, replay), EagerEngine(self.learner, replay)
         like = Buffers(self.learner)
         self._indices = torch.randint(0, 2**62, like.indices.shape, device=device)
-        self._noise, self._acting = torch.randn_like(like.target), torch.randn_like(like.acting)
+        self._draws = {
+            name: _random(spec.kind, like.draws[name]) for name, spec in self.learner.objective.draws.items()
+        }
+        self._acting = torch.randn_like(like.acting)
         rng = np.random.default_rng(0)
         self._obs = rng.normal(size=(members, 1, *like.obs.shape[1::2])).astype(np.float32)
 
@@ -80,7 +88,7 @@ class Bench:
 
     def _cycle(self, engine: Engine) -> int:
         for update in range(self.delay):
-            engine.update(self._indices, self._noise, self._noise if update == 0 else None, None)
+            engine.update(self._indices, self._draws, update == 0, None)
         return self.wait(self.delay)
 
     def act(self) -> int:
@@ -90,13 +98,17 @@ class Bench:
         return 50
 
     def wait(self, pieces: int) -> int:
-        """Until the device has done what it was told."""
+        """Wait until the device has finished all queued work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return pieces
 
 
-def _filled(spec: TaskSpec, config: TrainConfig, members: int, device: torch.device) -> Replay:
+def _random(kind: DrawKind, like: torch.Tensor) -> torch.Tensor:
+    return draw(kind, tuple(like.shape), torch.Generator(like.device))
+
+
+def _fill_replay(spec: TaskSpec, config: TrainConfig, members: int, device: torch.device) -> Replay:
     """Random transitions of episodes that never end."""
     replay, rng = Replay(spec, members, 1, TRANSITIONS, config.n_step, device), np.random.default_rng(0)
     seen = spec.num_agents * spec.obs_width + spec.state_dim
@@ -113,27 +125,39 @@ def _filled(spec: TaskSpec, config: TrainConfig, members: int, device: torch.dev
         "seen": np.zeros((0, seen), np.float32),
         "frame": np.zeros(0, np.int64),
     }
-    for place in range(members):
-        replay.load(place, ReplayRows(0, 0, TRANSITIONS, frames, 0, 0, 0, finals))
+    for lane in range(members):
+        replay.load(lane, ReplayRows(0, 0, TRANSITIONS, frames, 0, 0, 0, finals))
     return replay
+
+
+def _gaussian(config: TrainConfig) -> TrainConfig:
+    """OMAD's update with a Gaussian policy; networks and batch as large as in `config`."""
+    same = [
+        "batch_size",
+        *(f"{part}.hidden_{size}" for part in ("actor", "critic") for size in ("width", "layers")),
+    ]
+    return replace(default_config(config.task, "gaussian"), {path: get(config, path) for path in same})
 
 
 def measure(
     config: TrainConfig, members: Sequence[int] = (1, 4, 16), device: str = "cpu", seconds: float = 20.0
 ) -> UpdateSpeeds:
-    """Time updates of `members` (1 among them) in turns with the products and the Gaussian's updates."""
+    """Time updates of `members` (1 among them) in turns with the products and the Gaussian's updates.
+
+    More than one member are left out where they would take longer than `seconds`, judged by one member's update.
+    """
     torch.set_float32_matmul_precision(config.matmul_precision)
-    place = device_of(device)
-    one = Bench(config, 1, place)
+    found = device_of(device)
+    one = Bench(config, 1, found)
     one.eager_cycle()
     products = record(one.eager_cycle)
-    multiply = alone(products, place)
+    multiply = alone(products, found)
 
     def product_cycle() -> int:
         multiply()
         return one.wait(one.delay)
 
-    gaussian = Bench(replace(config, {"actor.kind": "gaussian"}), 1, place)
+    gaussian = Bench(_gaussian(config), 1, found)
     compared: dict[str, Action] = {
         "1": one.cycle,
         "products": product_cycle,
@@ -141,11 +165,12 @@ def measure(
         "acting": one.act,
     }
     times = in_turns(compared, seconds)
-    for count in (m for m in members if m != 1):
-        times |= in_turns({str(count): Bench(config, count, place).cycle}, seconds / 10, least_rounds=2)
-    ms = {name: 1e3 * (t.cpu if place.type == "cpu" else t.wall) for name, t in times.items()}
+    patience = max(seconds, LEAST_SECONDS) / ((1 + ROUNDS) * one.delay * times["1"].wall)
+    for count in (m for m in members if m != 1 and m <= patience):
+        times |= in_turns({str(count): Bench(config, count, found).cycle}, seconds / 10, ROUNDS)
+    ms = {name: 1e3 * (t.cpu if found.type == "cpu" else t.wall) for name, t in times.items()}
     return UpdateSpeeds(
-        ms={count: ms[str(count)] for count in members},
+        ms={count: ms[str(count)] for count in members if str(count) in ms},
         gflop=sum(p.flops for p in products) / one.delay / 1e9,
         products_ms=ms["products"],
         gaussian_ms=ms["gaussian"],

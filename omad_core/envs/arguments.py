@@ -17,7 +17,7 @@ def defaults(function: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
-def checked(
+def check_arguments(
     args: Mapping[str, Any],
     known: Mapping[str, Any],
     owner: str,

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from omad_core.errors import OmadError
+from omad_core.errors import EnvironmentFailed, OmadError
 from omad_core.task import TaskSpec
 
 FloatArray = NDArray[np.float64]
@@ -31,15 +31,14 @@ class Step(NamedTuple):
 
 
 class StepRaised(OmadError):
-    """Environments of a user's own raised while they were stepped; the others were stepped all the same."""
+    """Some environments failed while they were stepped; the others were stepped all the same."""
 
-    def __init__(self, task: str, errors: Mapping[int, Exception], answer: Step) -> None:
-        index, error = next(iter(errors.items()))
-        super().__init__(f"environment {index} of {task} raised {type(error).__name__}: {error}")
+    def __init__(self, errors: Mapping[int, EnvironmentFailed], answer: Step) -> None:
+        super().__init__(str(next(iter(errors.values()))))
         self.errors = dict(errors)
         """By environment."""
         self.answer = answer
-        """Of all environments that were asked; what it says of those that raised counts for nothing."""
+        """Of all environments that were asked; what it says of those that failed counts for nothing."""
 
 
 class VectorEnv(Protocol):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -16,9 +17,9 @@ from optuna.trial import Trial
 from sqlalchemy import text
 
 from search.errors import SearchError, StorageUnavailable
-from search.slots import binding, budget, endings, slots
-from search.slots.claim import Claimant, claim, wanted
-from search.slots.study import StudyHandle, open_study, optuna_study
+from search.slots import budget, lease_writes, outcomes, trial_binding
+from search.slots.claim import Claimant, claim, read_desired_state
+from search.slots.studies import StudyHandle, open_study, optuna_study
 from search.storage.patience import patiently
 from search.storage.store import Store, open_storage
 
@@ -138,17 +139,15 @@ def work(url: str, name: str, workers: int, end: float) -> Tally:
 
 
 def hold(url: str, name: str, workers: int) -> None:
-    """Workers of one process that claim a trial each and train it until the study is told to stop."""
+    """Workers of one process that claim a trial each and train it until the study is stopped."""
     stores = [open_storage(url) for _ in range(workers)]
     handle = open_study(stores[0], name)
     for store in stores:
-        claimed = Tally().time(
-            "claim",
-            lambda store=store: claim(store, handle.study_id, Claimant("crowd", LEASE_SECONDS)),  # type: ignore[misc]
-        )
+        claimant = Claimant("crowd", LEASE_SECONDS)
+        claimed = Tally().time("claim", partial(claim, store, handle.study_id, claimant))
         if claimed is None:
             raise RuntimeError("the study has too few trials for this crowd")
-    while Tally().time("wanted", lambda: wanted(stores[0], handle.study_id)) == "running":
+    while Tally().time("desired state", lambda: read_desired_state(stores[0], handle.study_id)) == "running":
         time.sleep(10 * LOOK_SECONDS)
     for store in stores:
         store.close()
@@ -178,13 +177,13 @@ def _trial(store: Store, handle: StudyHandle, tally: Tally) -> bool:
     if lease is None:
         return False
     study = tally.time("study", lambda: optuna_study(store, handle, RandomSampler(seed=lease.number)))
-    bound, trial = tally.time("bind", lambda: binding.bind(store, study, lease))
+    bound, trial = tally.time("bind", lambda: trial_binding.bind(store, study, lease))
     x = tally.time("suggest", lambda: _suggest(store, trial))
     for step in range(REPORTS):
-        tally.time("renew", lambda step=step: slots.renew(store, bound, LEASE_SECONDS, {"step": step}))  # type: ignore[misc]
-        tally.time("report", lambda step=step: endings.report(store, bound, trial, step, x))  # type: ignore[misc]
-    ended = tally.time("finish", lambda: endings.finish(store, study, bound, "complete", x))
-    tally.time("publish", lambda: slots.publish(store, ended))
+        tally.time("renew", partial(lease_writes.renew, store, bound, LEASE_SECONDS, {"step": step}))
+        tally.time("report", partial(outcomes.report, store, bound, trial, step, x))
+    ended = tally.time("finish", lambda: outcomes.finish(store, study, bound, "complete", x))
+    tally.time("publish", lambda: lease_writes.publish(store, ended))
     return True
 
 
@@ -194,7 +193,7 @@ def _suggest(store: Store, trial: Trial) -> float:
 
 
 def _most(store: Store, going: Callable[[], bool]) -> int | None:
-    """The most connections seen while something goes on."""
+    """The highest number of connections seen during a block."""
     seen = [0]
     while going():
         if (count := connections(store)) is not None:
@@ -204,14 +203,14 @@ def _most(store: Store, going: Callable[[], bool]) -> int | None:
 
 
 def _while_held(store: Store, handle: StudyHandle, workers: int, holding: "list[Future[None]]") -> int | None:
-    """The most connections that workers hold who train and do not write."""
+    """The highest number of connections held by workers that train and do not write."""
     before = budget.counts(store, handle.study_id).leased
     while budget.counts(store, handle.study_id).leased - before < workers and not any(
         j.done() for j in holding
     ):
         time.sleep(LOOK_SECONDS)
     seen = [count for _ in range(10) if (count := connections(store)) is not None]
-    budget.set_wanted(store, handle.study_id, "stopping")
+    budget.set_desired_state(store, handle.study_id, "stopping")
     for job in holding:
         job.result()
     return min(seen) if seen else None

@@ -15,14 +15,14 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from search.slots import status
 from search.slots.keys import SLOT
-from search.slots.study import StudyHandle, optuna_study
-from search.spec.components import Component
-from search.spec.samplers import build_sampler
-from search.spec.spec import StudySpec
+from search.slots.studies import StudyHandle, optuna_study
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
+from search.study.components import Component
+from search.study.samplers import build_sampler
+from search.study.study_spec import StudySpec
+from search.view import status
 
 EVALUATIONS = 10
 DRAWN = 500
@@ -58,7 +58,7 @@ def grow(url: str, handle: StudyHandle, trials: int, samplers: tuple[str, ...]) 
         fill(store, handle, trials)
     filled = time.monotonic()
     worked = time.process_time()
-    with open_storage(url) as store, status.uncollected():
+    with open_storage(url) as store, status.gc_paused():
         status.read(store, handle)
     shown, work = time.monotonic() - filled, time.process_time() - worked
     asked = {name: _ask(url, handle, name) for name in samplers}
@@ -71,7 +71,7 @@ def _ask(url: str, handle: StudyHandle, name: str) -> tuple[float, float]:
     with open_storage(url) as store:
         for slot in range(2):
             began = time.monotonic()
-            sampler = build_sampler(Component(name, {}), spec.seed, slot, spec.space.paths)
+            sampler = build_sampler(Component(name, {}), spec.seed, slot, spec.space.parameters)
             study = optuna_study(store, handle, sampler)
             with store.guard():
                 trial = study.ask()
@@ -152,7 +152,7 @@ def _end_slots(connection: Connection, handle: StudyHandle, first: int, numbers:
 
 
 def _follow(connection: Connection, store: Store) -> None:
-    """PostgreSQL counts ids on its own: have it go on after these."""
+    """PostgreSQL counts ids by itself: continue its sequences after these rows."""
     if store.engine.dialect.name == "postgresql":
         connection.exec_driver_sql(
             "SELECT setval(pg_get_serial_sequence('trials', 'trial_id'), (SELECT max(trial_id) FROM trials))"

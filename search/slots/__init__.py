@@ -1,1 +1,1 @@
-"""The budget: slots, leases and fencing, the studies they belong to, and how both are seen."""
+"""The budget: slots, leases and fencing, and the studies they belong to."""

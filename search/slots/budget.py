@@ -1,4 +1,4 @@
-"""The budget as everybody sees it: rows, counts; and the changes a user makes to it."""
+"""The budget: its rows and counts, and the changes a user makes to it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from sqlalchemy import and_, case, false, func, insert, select, update
 from search.errors import Duplicate
 from search.slots import control
 from search.slots.claim import BEGUN, RAN_OUT
-from search.slots.lease import COLUMNS, HERE, SlotRow, Wanted, refs
+from search.slots.lease import COLUMNS, HERE, DesiredState, SlotRow, slot_row
 from search.storage.dbclock import now
+from search.storage.reader import Reader
 from search.storage.store import Store
 from search.storage.tables import Slot
 
@@ -25,7 +26,7 @@ class Counts:
     resumable: int
     """Begun, and free to be taken over: released, or the lease has run out."""
     leased: int
-    """In the hands of a worker that lives."""
+    """Held by a worker."""
     done: int
     failed: int
     unpublished: int
@@ -36,8 +37,13 @@ class Counts:
         """Whether every slot has its result."""
         return self.done + self.failed == self.total
 
+    @property
+    def over(self) -> bool:
+        """Whether every slot has its result, and all of it is published."""
+        return self.ended and not self.unpublished
 
-def rows(store: Store, study_id: int) -> list[SlotRow]:
+
+def rows(store: Reader, study_id: int) -> list[SlotRow]:
     """All slots of a study, by number."""
     query = (
         select(*COLUMNS, (Slot.expires_at - now()).label("expires_in"))
@@ -45,15 +51,15 @@ def rows(store: Store, study_id: int) -> list[SlotRow]:
         .order_by(Slot.number)
     )
     with store.read() as connection:
-        return [_slot_row(row) for row in connection.execute(query)]
+        return [slot_row(row) for row in connection.execute(query)]
 
 
-def unpublished(store: Store, study_id: int) -> list[SlotRow]:
-    """Ended slots that still need work, whoever is at it."""
+def unpublished(store: Reader, study_id: int) -> list[SlotRow]:
+    """Ended slots that are not published, leased or not."""
     return [row for row in rows(store, study_id) if row.outcome is not None and not row.published]
 
 
-def counts(store: Store, study_id: int) -> Counts:
+def counts(store: Reader, study_id: int) -> Counts:
     """How many slots are in which state, in one query."""
 
     def number(condition: Any) -> Any:
@@ -74,44 +80,46 @@ def counts(store: Store, study_id: int) -> Counts:
 
 
 def extend(store: Store, study_id: int, total: int) -> int:
-    """Make the budget at least `total` slots; how many were added. Raises SpecConflict for a study on its way."""
+    """Make the budget at least `total` slots; how many were added. Raises SpecConflict while the study is moved."""
     while True:
         try:
             with store.write() as connection:
-                control.hold(connection, study_id)
+                control.lock_row(connection, study_id)
                 have = connection.scalar(select(func.count()).where(Slot.study_id == study_id)) or 0
                 new = new_slots(study_id, range(have, total))
                 if new:
                     connection.execute(insert(Slot), new)
         except Duplicate:
-            continue  # somebody else extended it at the same moment
+            continue  # another process extended it at the same moment
         return len(new)
 
 
 def new_slots(study_id: int, numbers: range) -> list[dict[str, Any]]:
-    """Rows of slots that nobody has touched."""
+    """Rows of slots that were never claimed."""
     blank = {"state": "open", "token": 0, "attempt": 0, "checkpoints": [], "published": False, "progress": {}}
     return [{"study_id": study_id, "number": number, **blank} for number in numbers]
 
 
-def reopen_failed(store: Store, study_id: int, numbers: Sequence[int] | None = None) -> list[int]:
-    """Open failed slots (all, or those named) for a new trial with the same parameters; which were."""
+def reopen_failed(store: Store, study_id: int, numbers: Sequence[int] | None = None) -> list[SlotRow]:
+    """Open failed slots (all, or those named) for a new trial with the same parameters; which, as they were."""
     opened = []
     for row in rows(store, study_id):
         if row.state != "failed" or (numbers is not None and row.number not in numbers):
             continue
         if _reopen(store, study_id, row):
-            opened.append(row.number)
+            opened.append(row)
     return opened
 
 
-def set_wanted(store: Store, study_id: int, wanted: Wanted, since: Collection[Wanted] = HERE) -> None:
-    """Tell all workers of the study: they hear it with their next renewal or claim.
+def set_desired_state(
+    store: Store, study_id: int, state: DesiredState, since: Collection[DesiredState] = HERE
+) -> None:
+    """Set the state that workers are to bring the study to; each reads it with its next renewal or claim.
 
-    Raises SpecConflict where something else is wanted than one of `since`, such as for a study on its way.
+    Raises SpecConflict where the state now is none of `since`, such as for a study that is being moved.
     """
     with store.write() as connection:
-        control.change(connection, study_id, {"wanted": wanted}, since)
+        control.change(connection, study_id, {"desired_state": state}, since)
 
 
 def _reopen(store: Store, study_id: int, row: SlotRow) -> bool:
@@ -130,26 +138,6 @@ def _reopen(store: Store, study_id: int, row: SlotRow) -> bool:
     }
     here = (Slot.study_id == study_id, Slot.number == row.number, Slot.token == row.token)
     with store.write() as connection:
-        control.hold(connection, study_id)
+        control.lock_row(connection, study_id)
         statement = update(Slot).where(*here, Slot.state == "failed").values(values)
         return connection.execute(statement).rowcount == 1
-
-
-def _slot_row(row: Any) -> SlotRow:
-    return SlotRow(
-        number=row.number,
-        state=row.state,
-        token=row.token,
-        owner=row.owner,
-        expires_in=row.expires_in,
-        attempt=row.attempt,
-        trial_id=row.trial_id,
-        retry_of=row.retry_of,
-        checkpoints=refs(row.checkpoints),
-        mlflow_run_id=row.mlflow_run_id,
-        outcome=row.outcome,
-        value=row.value,
-        reason=row.reason,
-        published=row.published,
-        progress=row.progress,
-    )

@@ -1,14 +1,24 @@
-"""Claiming: how a worker gets a slot, exactly one worker each slot."""
+"""Claiming: each slot is leased to exactly one worker at a time."""
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, update
 
-from search.slots.lease import AWAY, COLUMNS, LEASE_SECONDS, MAX_ATTEMPTS, Lease, Wanted, lease_of
+from search.history import attempts
+from search.slots.lease import (
+    COLUMNS,
+    LEASE_SECONDS,
+    MAX_ATTEMPTS,
+    MOVE_STATES,
+    DesiredState,
+    Lease,
+    lease_of,
+)
 from search.storage.dbclock import now
+from search.storage.reader import Reader
 from search.storage.store import Store
 from search.storage.tables import Control, Slot
 
@@ -18,7 +28,7 @@ CANDIDATES = 64
 
 RAN_OUT = and_(Slot.state == "leased", Slot.expires_at <= now())
 BEGUN = or_(RAN_OUT, and_(Slot.state == "open", Slot.trial_id.is_not(None)))
-"""Slots whose worker is gone, half-trained or not yet bound: they come first."""
+"""Slots of dead workers, half-trained or not yet bound, and released ones: they come first."""
 FRESH = and_(Slot.state == "open", Slot.trial_id.is_(None))
 UNPUBLISHED = and_(
     Slot.state.in_(("done", "failed")),
@@ -29,10 +39,10 @@ UNPUBLISHED = and_(
 
 @dataclass(frozen=True)
 class Claimant:
-    """Who claims slots, and on which terms."""
+    """A worker that claims slots, and its terms."""
 
     owner: str
-    """Who is shown as the slot's worker, such as `host:0`."""
+    """Shown as the slot's worker, such as `host:0`."""
     seconds: float = LEASE_SECONDS
     """How long a lease holds without a renewal."""
     max_attempts: int = MAX_ATTEMPTS
@@ -46,17 +56,21 @@ def claim(
     study_id: int,
     by: Claimant,
     skip: Collection[int] = (),
+    untried: bool = False,
+    on_failed: Callable[[int], None] = lambda number: None,
 ) -> Lease | None:
     """Lease a slot to train, begun ones first; None where there is none now or the study is not running.
 
-    `skip`: numbers of slots that this worker cannot go on with. A slot that has been claimed too often without
-    getting further is failed on the way, with what is known.
+    `skip`: numbers of slots that this worker cannot train. `untried`: only slots that no worker died or failed
+    with since their last progress. A slot that was claimed `max_attempts` times without progress is failed
+    instead, and `on_failed` called with its number.
     """
-    while found := _to_train(store, study_id, skip, by.recorded):
+    while found := _to_train(store, study_id, skip, by.recorded, untried):
         condition, candidates = found
         for row in first_then_random(candidates):
             if row.attempt >= by.max_attempts:
-                _give_up(store, row, condition)
+                if _give_up(store, row, condition):
+                    on_failed(row.number)
             elif lease := _take(store, row, condition, by):
                 return lease
     return None
@@ -68,7 +82,7 @@ def claim_unpublished(
     by: Claimant,
     skip: Collection[int] = (),
 ) -> Lease | None:
-    """Lease a finished slot whose run, model or checkpoints still need work and whose finisher is gone.
+    """Lease an ended slot whose run, model or checkpoints still need work and whose worker is dead.
 
     Slots that `max_attempts` workers gave up on stay unpublished and are shown as such.
     """
@@ -80,30 +94,31 @@ def claim_unpublished(
     return None
 
 
-def wanted(store: Store, study_id: int, recorded: str | None = None) -> Wanted:
-    """What is wanted of the study's workers; for those that know it as `recorded` elsewhere it was moved."""
+def read_desired_state(store: Reader, study_id: int, recorded: str | None = None) -> DesiredState:
+    """The state that workers are to bring the study to; 'moved' for workers that know another `recorded` run."""
     with store.read() as connection:
-        return read_wanted(connection, study_id, recorded)
+        return desired_state_in(connection, study_id, recorded)
 
 
-def read_wanted(connection: Connection, study_id: int, recorded: str | None = None) -> Wanted:
-    """The same within a transaction; a study that is gone wants its workers to stop."""
-    query = select(Control.wanted, Control.tracking_run).where(Control.study_id == study_id)
+def desired_state_in(connection: Connection, study_id: int, recorded: str | None = None) -> DesiredState:
+    """The same within a transaction; 'stopping' for a study that was deleted."""
+    query = select(Control.desired_state, Control.tracking_run).where(Control.study_id == study_id)
     row = connection.execute(query).first()
     if row is None:
         return "stopping"
-    if row.wanted not in AWAY and recorded is not None and row.tracking_run != recorded:
+    if row.desired_state not in MOVE_STATES and recorded is not None and row.tracking_run != recorded:
         return "moved"
-    return cast(Wanted, row.wanted)
+    return cast(DesiredState, row.desired_state)
 
 
 def _to_train(
-    store: Store, study_id: int, skip: Collection[int], recorded: str | None = None
+    store: Store, study_id: int, skip: Collection[int], recorded: str | None, untried: bool
 ) -> tuple[ColumnElement[bool], Sequence[Any]] | None:
     """Candidates to train and the condition they fulfil, in one transaction; begun ones first."""
     with store.read() as connection:
-        if read_wanted(connection, study_id, recorded) == "running":
-            for condition in (BEGUN, FRESH):
+        if desired_state_in(connection, study_id, recorded) == "running":
+            for state in (BEGUN, FRESH):
+                condition = and_(state, Slot.attempt == 0) if untried else state
                 if candidates := _candidates(connection, study_id, condition, skip):
                     return condition, candidates
     return None
@@ -117,7 +132,7 @@ def _unpublished(
     recorded: str | None,
 ) -> Sequence[Any]:
     with store.read() as connection:
-        if read_wanted(connection, study_id, recorded) in AWAY:
+        if desired_state_in(connection, study_id, recorded) in MOVE_STATES:
             return []
         return _candidates(connection, study_id, condition, skip)
 
@@ -147,19 +162,24 @@ def _take(store: Store, row: Any, condition: ColumnElement[bool], by: Claimant) 
         "attempt": row.attempt + 1,
         "expires_at": now() + by.seconds,
     }
-    if row.state in ("open", "leased"):
+    trains = row.state in ("open", "leased")
+    if trains:
         values["state"] = "leased"
     with store.write() as connection:
         if not _change(connection, row, condition, values):
             return None
+        if trains:
+            attempts.end(connection, row.study_id, row.number, attempts.LOST, row.expires_at)
+            attempts.begin(connection, row.study_id, row.number, row.token + 1, by.owner)
         query = select(*COLUMNS).where(Slot.study_id == row.study_id, Slot.number == row.number)
         return lease_of(connection.execute(query).one())
 
 
-def _give_up(store: Store, row: Any, condition: ColumnElement[bool]) -> None:
-    """Fail a slot that nobody gets further with. Its trial is told by whoever repairs next."""
+def _give_up(store: Store, row: Any, condition: ColumnElement[bool]) -> bool:
+    """Fail a slot whose workers make no progress; whether this call did. The next repair ends its trial in Optuna."""
     step = max([ref["step"] for ref in row.checkpoints] + [int(row.progress.get("step") or 0)])
-    reason = f"worker died {row.attempt} times at step {step:,}"
+    times = "once" if row.attempt == 1 else f"{row.attempt} times"
+    reason = f"worker died {times} at step {step:,}"
     if row.reason:
         reason += f"; last error: {row.reason}"
     values = {
@@ -173,7 +193,10 @@ def _give_up(store: Store, row: Any, condition: ColumnElement[bool]) -> None:
         "published": row.trial_id is None and row.mlflow_run_id is None,
     }
     with store.write() as connection:
-        _change(connection, row, condition, values)
+        given_up = _change(connection, row, condition, values)
+        if given_up:
+            attempts.end(connection, row.study_id, row.number, attempts.LOST, row.expires_at)
+        return given_up
 
 
 def _change(connection: Connection, row: Any, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
-"""Lease: one slot in the hands of one worker, and the rows that everybody may read."""
+"""Lease: one slot held by one worker, and the rows of slots for readers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from search.slots.keys import MODEL
@@ -9,14 +9,14 @@ from search.storage.tables import Slot
 
 SlotState = Literal["open", "leased", "done", "failed"]
 Outcome = Literal["complete", "pruned", "diverged", "failed"]
-Wanted = Literal["running", "paused", "stopping", "moving", "moved"]
-"""What workers are to do; those of a study that is moved, or was moved to another storage, leave."""
-HERE: tuple[Wanted, ...] = ("running", "paused", "stopping")
-AWAY: tuple[Wanted, ...] = ("moving", "moved")
-"""Of a study that nobody may work at or change: it is on its way, or elsewhere."""
+DesiredState = Literal["running", "paused", "stopping", "moving", "moved"]
+"""What workers are to bring a study to; they leave one that is being moved, or was moved to another storage."""
+HERE: tuple[DesiredState, ...] = ("running", "paused", "stopping")
+MOVE_STATES: tuple[DesiredState, ...] = ("moving", "moved")
+"""Of a study that may not be worked on or changed: it is being moved, or was."""
 
 LEASE_SECONDS = 60.0
-"""How long a worker may be silent before its slot is anybody's."""
+"""How long a worker may be silent before its slot may be claimed by others."""
 MAX_ATTEMPTS = 5
 """Claims without a newer checkpoint after which a slot is failed."""
 
@@ -85,28 +85,26 @@ class SlotRow:
 
 def lease_of(slot: Any) -> Lease:
     """The lease that a row of `omad_slot`, just claimed, stands for."""
-    return Lease(
-        study_id=slot.study_id,
-        number=slot.number,
-        token=slot.token,
-        owner=slot.owner,
-        attempt=slot.attempt,
-        trial_id=slot.trial_id,
-        retry_of=slot.retry_of,
-        checkpoints=refs(slot.checkpoints),
-        mlflow_run_id=slot.mlflow_run_id,
-        outcome=slot.outcome,
-        value=slot.value,
-        reason=slot.reason,
-    )
+    return Lease(**_values(Lease, slot))
 
 
-def refs(stored: Sequence[Mapping[str, Any]]) -> tuple[CheckpointRef, ...]:
+def slot_row(slot: Any) -> SlotRow:
+    """The slot of a row of `omad_slot` that was selected with `expires_in`."""
+    return SlotRow(**_values(SlotRow, slot))
+
+
+def _values(kind: type[Any], slot: Any) -> dict[str, Any]:
+    """The columns that a Lease or SlotRow has, by name."""
+    values = {field.name: getattr(slot, field.name) for field in fields(kind)}
+    return {**values, "checkpoints": checkpoints_from_json(slot.checkpoints)}
+
+
+def checkpoints_from_json(stored: Sequence[Mapping[str, Any]]) -> tuple[CheckpointRef, ...]:
     """Checkpoints as stored on a slot."""
     return tuple(CheckpointRef(**item) for item in stored)
 
 
-def stored(checkpoints: Sequence[CheckpointRef]) -> list[dict[str, Any]]:
+def checkpoints_to_json(checkpoints: Sequence[CheckpointRef]) -> list[dict[str, Any]]:
     """Checkpoints as JSON."""
     return [asdict(item) for item in checkpoints]
 

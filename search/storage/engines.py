@@ -12,7 +12,15 @@ from sqlalchemy.pool import NullPool
 from search.storage.urls import MYSQL, POSTGRESQL, backend
 
 READ_ONLY = "omad_read_only"
-"""Execution option of a connection that only reads: on SQLite it does not wait for writers."""
+"""Execution option of a connection that only reads: it sees one moment, and on SQLite does not wait for writers."""
+
+BEGIN_READING: dict[str, tuple[str, ...]] = {
+    "sqlite": ("BEGIN",),
+    "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
+    "mysql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION READ ONLY"),
+}
+BEGIN_WRITING: dict[str, tuple[str, ...]] = {"sqlite": ("BEGIN IMMEDIATE",)}
+"""By dialect, what begins a transaction, beside what the driver sends by itself."""
 
 SQLITE_BUSY_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -33,7 +41,7 @@ MYSQL_ARGS: dict[str, Any] = {
     "write_timeout": SILENT_SECONDS,
 }
 # The driver must not begin transactions by itself: it begins them late, so that two readers both become
-# writers and one of them fails. See `begin_immediately`.
+# writers and one of them fails. See `begin_explicitly`.
 SQLITE_ARGS: dict[str, Any] = {"isolation_level": None, "timeout": SQLITE_BUSY_SECONDS}
 
 
@@ -51,19 +59,20 @@ def engine_options(url: URL) -> dict[str, Any]:
 def build_engine(url: URL) -> Engine:
     """An engine on a parsed URL, for our own tables."""
     engine = create_engine(url, **engine_options(url))
-    begin_immediately(engine)
+    begin_explicitly(engine)
     return engine
 
 
-def begin_immediately(engine: Engine) -> None:
-    """On SQLite, take the write lock at the beginning of a transaction; elsewhere nothing."""
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "begin", _begin)
+def begin_explicitly(engine: Engine) -> None:
+    """Begin transactions that read with a snapshot, and on SQLite those that write with the write lock."""
+    event.listen(engine, "begin", _begin)
 
 
 def _begin(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get(READ_ONLY, False)
+    statements = BEGIN_READING if reading else BEGIN_WRITING
+    for statement in statements.get(connection.dialect.name, ()):
+        connection.exec_driver_sql(statement)
 
 
 def write_ahead(engine: Engine) -> None:

@@ -4,35 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages._rdb.models import NOT_FOUND_MSG as OPTUNA_NOT_FOUND
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DBAPIError,
     IntegrityError,
     InterfaceError,
     InternalError,
+    NoResultFound,
     OperationalError,
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from search.errors import Duplicate, SearchError, StorageRefused, StorageUnavailable
-from search.storage.away import reason
-from search.storage.urls import redacted_url, scrubbed
+from search.errors import Duplicate, SearchError, StorageRefused, StorageUnavailable, StudyDeleted
+from search.storage.outage import reason
+from search.storage.urls import redact_url, scrub
+from tracking.sqlite_fault import sqlite_fault
 
 CHECK_SERVER = "check the address, that the server runs, user and password (URL, PGPASSFILE, OMAD_STORAGE)"
-
-# SQLite's result codes, by the beginning of their names: (error, what a person should know).
-SQLITE_FAULTS: tuple[tuple[str, type[SearchError], str], ...] = (
-    ("SQLITE_NOTADB", StorageRefused, "the file is not an SQLite database; give another path"),
-    ("SQLITE_CORRUPT", StorageRefused, "the file is damaged; restore it from a copy"),
-    ("SQLITE_READONLY", StorageRefused, "the file cannot be written; check its permissions"),
-    ("SQLITE_CANTOPEN", StorageRefused, "the file cannot be opened; check the path and its permissions"),
-    ("SQLITE_PERM", StorageRefused, "the file cannot be opened; check its permissions"),
-    ("SQLITE_BUSY", StorageUnavailable, "another process holds the file; try again"),
-    ("SQLITE_LOCKED", StorageUnavailable, "another process holds the file; try again"),
-    ("SQLITE_FULL", StorageUnavailable, "the disk is full; free some space"),
-    ("SQLITE_IOERR", StorageUnavailable, "the disk reports an input/output error"),
-)
 
 
 @contextmanager
@@ -41,27 +31,38 @@ def guarded(url: URL) -> Iterator[None]:
     try:
         yield
     except StorageInternalError as error:
-        raise translated(error.__cause__ or error, url) from error
+        raise translate(error.__cause__ or error, url) from error
     except SQLAlchemyError as error:
-        raise translated(error, url) from error
+        raise translate(error, url) from error
+    except KeyError as error:
+        if error.args != (OPTUNA_NOT_FOUND,):
+            raise
+        raise _deleted(url) from error
 
 
-def translated(error: BaseException, url: URL) -> SearchError:
+def translate(error: BaseException, url: URL) -> SearchError:
     """The SearchError that says what a foreign error means for a caller."""
-    where = f"storage {redacted_url(url)}"
-    text = scrubbed(str(error.orig if isinstance(error, DBAPIError) else error), url)
+    if isinstance(error, NoResultFound):
+        return _deleted(url)
+    where = f"storage {redact_url(url)}"
+    text = scrub(str(error.orig if isinstance(error, DBAPIError) else error), url)
     if isinstance(error, IntegrityError):
         return Duplicate(f"{where}: {text}")
-    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
-    for prefix, kind, meaning in SQLITE_FAULTS:
-        if name.startswith(prefix):
-            return kind(f"{where}: {meaning} ({text})")
-    if not name and _passing(error):
+    driver = getattr(error, "orig", None)
+    if fault := sqlite_fault(driver):
+        kind = StorageUnavailable if fault.passes else StorageRefused
+        return kind(f"{where}: {fault.meaning} ({text})")
+    if not hasattr(driver, "sqlite_errorname") and _is_passing(error):
         return StorageUnavailable(f"{where}: {reason(text, url) or f'{text}; {CHECK_SERVER}'}")
     return StorageRefused(f"{where}: {text}")
 
 
-def _passing(error: BaseException) -> bool:
+def _deleted(url: URL) -> StudyDeleted:
+    """A row of a study that is known to have been there is missing."""
+    return StudyDeleted(f"the study was deleted from storage {redact_url(url)} while it was worked at")
+
+
+def _is_passing(error: BaseException) -> bool:
     """Whether the same statement may succeed later: lost connections, deadlocks, servers that restart."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

@@ -1,20 +1,20 @@
 """The creation lock: one process at a time makes tables or studies in a storage."""
 
-import fcntl
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
 from search.errors import StorageRefused, StorageUnavailable
-from search.storage.urls import MYSQL, POSTGRESQL, backend, redacted_url
+from search.storage.urls import MYSQL, POSTGRESQL, backend, redact_url
 
 WAIT_SECONDS = 60
+STEP_SECONDS = 1
+"""Of waiting at MySQL: one that lasts would be taken for a server that is silent."""
 ADVISORY_KEY = int.from_bytes(hashlib.sha256(b"omad-search creation").digest()[:7], "big")
 """Number of PostgreSQL's advisory lock; those are per database."""
 
@@ -43,10 +43,8 @@ def _named(url: URL, engine: Engine) -> Iterator[None]:
     # MySQL's named locks belong to the whole server and end at 64 characters.
     name = "omad-search " + hashlib.sha256((url.database or "").encode()).hexdigest()[:32]
     with engine.connect() as connection:
-        got = connection.execute(
-            text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": WAIT_SECONDS}
-        )
-        if got.scalar() != 1:
+        tried = text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": STEP_SECONDS}
+        if not any(connection.scalar(*tried) == 1 for _ in range(WAIT_SECONDS // STEP_SECONDS)):
             raise _timed_out(url)
         try:
             yield
@@ -58,31 +56,22 @@ def _file(url: URL) -> Iterator[None]:
     # A file of its own: the system drops SQLite's locks on the database when any handle of it is closed.
     database = Path(url.database or "")
     path = database.with_name(f".{database.name}.lock")
+    lock = FileLock(path, timeout=WAIT_SECONDS)
     try:
-        file = path.open("a")
+        lock.acquire()
+    except Timeout:
+        raise _timed_out(url) from None
     except OSError as error:
         raise StorageRefused(
-            f"storage {redacted_url(url)}: cannot write {path} ({error.strerror}); check the permissions"
+            f"storage {redact_url(url)}: cannot write {path} ({error.strerror}); check the permissions"
         ) from None
-    with file:
-        _wait(file, url)
+    try:
         yield
-
-
-def _wait(file: TextIO, url: URL) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise _timed_out(url) from None
-            time.sleep(0.05)
-        else:
-            return
+    finally:
+        lock.release()
 
 
 def _timed_out(url: URL) -> StorageUnavailable:
     return StorageUnavailable(
-        f"storage {redacted_url(url)}: another process has been creating it for {WAIT_SECONDS} s; try again"
+        f"storage {redact_url(url)}: another process has been creating it for {WAIT_SECONDS} s; try again"
     )

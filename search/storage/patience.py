@@ -1,4 +1,4 @@
-"""Patience: what is worth writing is tried again while the database is away."""
+"""Patience: writes are retried while the database is unavailable."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 600.0
-"""How long a worker puts up with a database that is away."""
+"""How long a worker retries while its database is unavailable."""
 LONGEST_PAUSE = 15.0
 
 

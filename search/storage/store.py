@@ -12,20 +12,21 @@ import optuna.logging
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.storages._rdb.models import VersionInfoModel
 from optuna.version import __version__ as OPTUNA_VERSION
-from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy import Connection, Engine, insert, inspect, select, update
 from sqlalchemy.engine import URL
 
 from search.errors import StorageEmpty, StorageRefused
 from search.storage import sqlite_file
-from search.storage.engines import READ_ONLY, begin_immediately, build_engine, engine_options, write_ahead
+from search.storage.engines import READ_ONLY, begin_explicitly, build_engine, engine_options, write_ahead
 from search.storage.faults import guarded
 from search.storage.locks import creation_lock
-from search.storage.tables import SCHEMA_VERSION, Base, Schema
-from search.storage.urls import SQLITE, backend, parse, redacted_url, require_driver
+from search.storage.reader import Snapshot
+from search.storage.tables import SCHEMA_VERSION, UPGRADED, Base, Schema, foreign_tables
+from search.storage.urls import SQLITE, backend, parse, redact_url, require_driver
 
 log = logging.getLogger(__name__)
 
-# Optuna's messages go the way of everybody's logs; by itself it writes them to stderr.
+# Optuna's messages go through our logging; by itself it writes them to stderr.
 optuna.logging.disable_default_handler()
 optuna.logging.enable_propagation()
 
@@ -46,31 +47,31 @@ class Store:
     @property
     def rdb(self) -> RDBStorage:
         """Optuna's storage, uncached: for questions about trials that others may just have changed."""
-        return self._opened()[0]
+        return self._open()[0]
 
     @property
     def optuna(self) -> BaseStorage:
         """The same behind Optuna's cache of finished trials: for studies and samplers."""
-        return self._opened()[1]
+        return self._open()[1]
 
     @property
     def whole(self) -> bool:
         """Whether Optuna's part is open."""
         return bool(self._optuna)
 
-    def _opened(self) -> tuple[RDBStorage, BaseStorage]:
+    def _open(self) -> tuple[RDBStorage, BaseStorage]:
         with self._opening:
             if not self._optuna:
                 with guarded(self.url):
                     rdb = _optuna_storage(self.url, create_tables=False)
-                begin_immediately(rdb.engine)
+                begin_explicitly(rdb.engine)
                 self._optuna.append((rdb, get_storage(rdb)))
             return self._optuna[0]
 
     @property
     def address(self) -> str:
         """The URL as it may be shown."""
-        return redacted_url(self.url)
+        return redact_url(self.url)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -80,10 +81,15 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One transaction that only reads our tables."""
-        reader = self.engine.execution_options(**{READ_ONLY: True})
-        with guarded(self.url), reader.begin() as connection:
+        """One transaction that only reads, ours and Optuna's tables, all of it at one moment."""
+        with guarded(self.url), _reading(self.engine) as connection:
             yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The storage at one moment, for several reading functions whose answers must agree."""
+        with self.read() as connection:
+            yield Snapshot(self.address, connection)
 
     def guard(self) -> AbstractContextManager[None]:
         """Translate errors of Optuna's storage; to wrap every call of `suggest_*`, `report`, `tell`."""
@@ -116,24 +122,24 @@ def open_storage(url: str, create: bool = False) -> Store:
 
     One that holds nothing of ours, without `create`: StorageEmpty.
     """
-    return _opened(url, create, whole=True)
+    return _open(url, create, whole=True)
 
 
 def look_into(url: str) -> Store:
-    """Open a storage for somebody who looks: Optuna's part, which takes a while, when it is first asked for.
+    """Open a storage for reading: Optuna's part, which takes a while, when it is first used.
 
     Raises what `open_storage` raises.
     """
-    return _opened(url, create=False, whole=False)
+    return _open(url, create=False, whole=False)
 
 
-def _opened(url: str, create: bool, whole: bool) -> Store:
-    parsed = _checked(url, create)
+def _open(url: str, create: bool, whole: bool) -> Store:
+    parsed = _check_url(url, create)
     store = Store(parsed, build_engine(parsed))
     try:
         with guarded(parsed):
-            _prepare(parsed, store.engine, create)
-            if whole or not _made_by_this_optuna(store.engine):
+            _prepare(parsed, store.engine, create, upgrade=whole)
+            if whole or not _is_of_this_optuna(store.engine):
                 _ = store.optuna  # says whether this Optuna can use what it finds
     except BaseException:
         store.close()
@@ -141,9 +147,9 @@ def _opened(url: str, create: bool, whole: bool) -> Store:
     return store
 
 
-def probe(url: str) -> None:
+def probe_storage(url: str) -> None:
     """Raise what opening it with `create` would, and leave nothing behind."""
-    parsed = _checked(url, create=True)
+    parsed = _check_url(url, create=True)
     if backend(parsed) is SQLITE and not Path(str(parsed.database)).exists():
         return  # looking would make an empty file
     engine = build_engine(parsed)
@@ -154,7 +160,7 @@ def probe(url: str) -> None:
         engine.dispose()
 
 
-def _checked(url: str, create: bool) -> URL:
+def _check_url(url: str, create: bool) -> URL:
     """The URL, if it names a storage that can be opened from here. Raises StorageRefused."""
     parsed = parse(url)
     require_driver(parsed)
@@ -163,12 +169,15 @@ def _checked(url: str, create: bool) -> URL:
     return parsed
 
 
-def _prepare(url: URL, engine: Engine, create: bool) -> None:
-    if _version_here(url, engine) is not None:
+def _prepare(url: URL, engine: Engine, create: bool, upgrade: bool) -> None:
+    version = _version_here(url, engine)
+    if version in UPGRADED and upgrade:
+        _upgrade(url, engine)
+    if version is not None:
         return
     if not create:
         raise StorageEmpty(
-            f"storage {redacted_url(url)} holds no study of omad-search; `omad-search run` creates one"
+            f"storage {redact_url(url)} holds no study of omad-search; `omad-search run` creates one"
         )
     with creation_lock(url, engine):
         if _version_here(url, engine) is None:
@@ -178,27 +187,36 @@ def _prepare(url: URL, engine: Engine, create: bool) -> None:
 def _version_here(url: URL, engine: Engine) -> int | None:
     """Version of our tables; None where they may be made. Raises StorageRefused for what we cannot use."""
     version = _schema_version(engine)
-    if version not in (None, SCHEMA_VERSION):
+    if version not in (None, SCHEMA_VERSION, *UPGRADED):
         raise StorageRefused(_other_version(url, version))
     if version is None and set(inspect(engine).get_table_names()) >= MLFLOW_TABLES:
         raise StorageRefused(
-            f"storage {redacted_url(url)} holds MLflow's tables; Optuna and MLflow cannot share one schema "
+            f"storage {redact_url(url)} holds MLflow's tables; Optuna and MLflow cannot share one schema "
             "(both own `alembic_version`). Give each its own database, SQLite file, or PostgreSQL schema, "
             "such as postgresql://user@host/database?options=-csearch_path%3Doptuna"
+        )
+    if version is None and (foreign := foreign_tables(engine)):
+        raise StorageRefused(
+            f"storage {redact_url(url)} holds tables of another program: {', '.join(foreign)}. Give Optuna a "
+            "database, SQLite file or PostgreSQL schema of its own"
         )
     return version
 
 
+def _reading(engine: Engine) -> AbstractContextManager[Connection]:
+    return engine.execution_options(**{READ_ONLY: True}).begin()
+
+
 def _schema_version(engine: Engine) -> int | None:
-    with engine.execution_options(**{READ_ONLY: True}).begin() as connection:
+    with _reading(engine) as connection:
         if not inspect(connection).has_table(Schema.__tablename__):
             return None
         return connection.scalar(select(Schema.version))
 
 
-def _made_by_this_optuna(engine: Engine) -> bool:
+def _is_of_this_optuna(engine: Engine) -> bool:
     """Whether Optuna's tables were made, or brought up to date, by the very release that runs here."""
-    with engine.execution_options(**{READ_ONLY: True}).begin() as connection:
+    with _reading(engine) as connection:
         return connection.scalar(select(VersionInfoModel.library_version)) == OPTUNA_VERSION
 
 
@@ -210,7 +228,16 @@ def _create(url: URL, engine: Engine) -> None:
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(insert(Schema).values(id=1, version=SCHEMA_VERSION))
-    log.info("created the tables of storage %s", redacted_url(url))
+    log.info("created the tables of storage %s", redact_url(url))
+
+
+def _upgrade(url: URL, engine: Engine) -> None:
+    """Make the tables that an earlier release did not have; every step can be repeated."""
+    with creation_lock(url, engine):
+        Base.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(update(Schema).values(version=SCHEMA_VERSION))
+    log.info("storage %s has the tables of this release now; earlier ones refuse it", redact_url(url))
 
 
 def _optuna_storage(url: URL, create_tables: bool) -> RDBStorage:
@@ -219,13 +246,13 @@ def _optuna_storage(url: URL, create_tables: bool) -> RDBStorage:
     try:
         return RDBStorage(text, engine_kwargs=engine_options(url), skip_table_creation=not create_tables)
     except RuntimeError as error:
-        raise StorageRefused(f"storage {redacted_url(url)}: {error}") from None
+        raise StorageRefused(f"storage {redact_url(url)}: {error}") from None
 
 
 def _other_version(url: URL, version: int) -> str:
     what = "a newer" if version > SCHEMA_VERSION else "an older"
     todo = "upgrade omad-search here" if version > SCHEMA_VERSION else "use the release that made it"
     return (
-        f"storage {redacted_url(url)} was made by {what} omad-search (schema {version}; this release knows "
+        f"storage {redact_url(url)} was made by {what} omad-search (schema {version}; this release knows "
         f"{SCHEMA_VERSION}): {todo}, or give another storage"
     )

@@ -1,13 +1,16 @@
-"""Our tables, beside Optuna's in the same database: the version, a study's control, its slots."""
+"""Our tables, beside Optuna's in the same database: the version, a study's control, its slots, what happened."""
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Double, Index, Integer, String, Text
+from optuna.storages._rdb.models import BaseModel, VersionInfoModel
+from sqlalchemy import JSON, BigInteger, Boolean, Double, Engine, Index, Integer, String, Text, inspect
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of these tables; grows when their shape changes."""
+UPGRADED = (2,)
+"""Earlier ones, which lack tables only: whoever opens one to write makes them; who only reads does without."""
 
 # MySQL's TEXT ends at 64 kB.
 LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
@@ -27,7 +30,7 @@ class Schema(Base):
 
 
 class Control(Base):
-    """One row a study: what it was created with and what is wanted of its workers."""
+    """One row a study: what it was created with, and the state its workers are to bring it to."""
 
     __tablename__ = "omad_control"
 
@@ -35,11 +38,11 @@ class Control(Base):
     name: Mapped[str] = mapped_column(String(512))
     uid: Mapped[str] = mapped_column(String(32))
     """Also a user attribute of the Optuna study: rows left behind by a deleted study do not match."""
-    wanted: Mapped[str] = mapped_column(String(16))
+    desired_state: Mapped[str] = mapped_column("wanted", String(16), key="desired_state")
     spec: Mapped[str] = mapped_column(LongText)
     created_at: Mapped[float] = mapped_column(Double)
     tracking: Mapped[str | None] = mapped_column(LongText)
-    """Address of the MLflow store that its runs are in, without a password, as whoever began it there wrote it."""
+    """Address of the MLflow store that holds its runs, without a password, as given by the command that opened them."""
     tracking_run: Mapped[str | None] = mapped_column(String(64))
     """The study's own run there: this names the store, by whatever address a machine reaches it."""
 
@@ -70,3 +73,51 @@ class Slot(Base):
     reason: Mapped[str | None] = mapped_column(LongText)
     published: Mapped[bool] = mapped_column(Boolean)
     progress: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class AttemptRow(Base):
+    """One row a claim of a slot to train it."""
+
+    __tablename__ = "omad_attempt"
+
+    study_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    token: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    """Of the claim, as in the slot."""
+    owner: Mapped[str] = mapped_column(String(255))
+    began_at: Mapped[float] = mapped_column(Double)
+    ended_at: Mapped[float | None] = mapped_column(Double)
+    end: Mapped[str | None] = mapped_column("how", String(16), key="end")
+
+
+class EvaluationRow(Base):
+    """One row an evaluation of one training: of one seed of a trial."""
+
+    __tablename__ = "omad_evaluation"
+    __table_args__ = (Index("ix_omad_evaluation_study", "study_id"),)
+
+    trial_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seed: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    study_id: Mapped[int] = mapped_column(Integer)
+    returns: Mapped[list[float]] = mapped_column(JSON)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    measured_at: Mapped[float] = mapped_column(Double)
+
+
+def foreign_tables(engine: Engine) -> list[str]:
+    """Tables that have names of Optuna's or ours and are another program's: columns are missing.
+
+    Where Optuna's own version is there, its tables are its own, of whatever release.
+    """
+    inspector = inspect(engine)
+    there = set(inspector.get_table_names())
+    expected = {**Base.metadata.tables}
+    if VersionInfoModel.__tablename__ not in there:
+        expected |= BaseModel.metadata.tables
+    return [
+        name
+        for name, table in sorted(expected.items())
+        if name in there
+        and not set(table.columns.keys()) <= {column["name"] for column in inspector.get_columns(name)}
+    ]

@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 from search.errors import StorageRefused
 from search.storage.engines import build_engine
 from search.storage.faults import guarded
-from search.storage.urls import MYSQL, POSTGRESQL, backend, parse, redacted_url, require_driver
+from search.storage.urls import MYSQL, POSTGRESQL, backend, parse, redact_url, require_driver
 
 SCHEMA = "mlflow"
 
@@ -50,7 +50,7 @@ def _create(url: URL, statement: str) -> None:
     except StorageRefused as error:
         raise StorageRefused(
             f"{error}. The tracking server needs {statement.partition(' IF')[0].lower()} {SCHEMA!r} on "
-            f"{redacted_url(url)}: have an administrator create it"
+            f"{redact_url(url)}: have an administrator create it"
         ) from None
     finally:
         engine.dispose()

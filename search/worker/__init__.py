@@ -1,1 +1,1 @@
-"""Who trains: workers, what they do with a trial, and who starts them."""
+"""Workers: they claim slots, train their trials and commit the results."""

@@ -1,76 +1,87 @@
-"""The worker: claims slots, trains their trials in one population, and hands in the results."""
+"""Worker: claims slots, trains their trials and commits the results."""
 
 import logging
 import time
 from collections.abc import Sequence
 
-from omad_core.errors import OmadError
 from omad_core.events import Busy, Event
+from search.errors import SearchError, StorageRefused, StudyDeleted, UnfitMachine
+from search.launch.watchdog import Watchdog
 from search.slots import budget
-from search.slots.claim import wanted
-from search.slots.lease import AWAY
-from search.slots.ledger import check_alive
-from search.slots.study import StudyHandle
+from search.slots.claim import read_desired_state
+from search.slots.lease import MOVE_STATES
+from search.slots.studies import StudyHandle
 from search.storage.patience import PATIENCE_SECONDS
 from search.storage.store import Store
-from search.worker.course import Course
-from search.worker.desk import GRACE_SECONDS, IDLE_SECONDS, Desk, Place
-from search.worker.handing import HandingIn
-from search.worker.program import Program
-from search.worker.publications import Publications
-from search.worker.pulse import Pulse
-from search.worker.seating import Seating
-from search.worker.substitute import Substitute
-from tracking.errors import TrackingError
+from search.worker.admission import Admission
+from search.worker.completion import TrialCompletion
+from search.worker.context import GRACE_SECONDS, IDLE_SECONDS, WorkerContext, WorkerLocation
+from search.worker.publisher import Publisher
+from search.worker.recovery import Recovery
+from search.worker.trial_pack import TrialPack
+from search.worker.trial_runner import TrialRunner
 from tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Works for one study until every slot has its result, or until it is told to stop."""
+    """Works for one study until every slot has its result, or until `stop` is called."""
 
     def __init__(
         self,
         store: Store,
         handle: StudyHandle,
         tracker: Tracker,
-        place: Place,
+        location: WorkerLocation,
         patience_seconds: float = PATIENCE_SECONDS,
-        pulse: Pulse | None = None,
+        watchdog: Watchdog | None = None,
+        waits: bool = True,
     ) -> None:
-        self._desk = Desk(store, handle, tracker, place, patience_seconds)
-        self._program = Program(self._desk, pulse or Pulse())
-        self._publications = Publications(self._desk)
-        self._handing_in = HandingIn(self._desk, self._program, self._publications)
-        self._seating = Seating(self._desk, self._program, self._handing_in)
-        self._substitute = Substitute(self._desk, self._publications)
-        self._away = False
+        """`waits`: whether it stays while all trials that are left are in the hands of others."""
+        self._waits = waits
+        self._context = WorkerContext(store, handle, tracker, location, patience_seconds, watchdog)
+        self._pack = TrialPack(self._context)
+        self._publisher = Publisher(self._context)
+        self._completion = TrialCompletion(self._context, self._pack, self._publisher)
+        self._admission = Admission(self._context, self._pack, self._completion)
+        self._recovery = Recovery(self._context, self._publisher)
+        self._moved = False
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Write checkpoints, release what is held and return from `run`; safe in a signal handler.
 
         What cannot be sent within the grace is left on this machine.
         """
-        self._desk.stop(grace_seconds)
+        self._context.stop(grace_seconds)
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._desk.stopping
+        """Whether `stop` was called."""
+        return self._context.stopping
 
     def run(self) -> None:
-        """Work. Raises what makes going on impossible: StorageUnavailable, TrackingError of a full disk."""
-        try:
-            self._substitute.repair()
-            self._substitute.sync()
-            while not self.stopping and self._work():
-                check_alive(self._desk.rooms.ledger)
-            self._leave()
-            if not self._away:  # what this storage says of a study that has left it is no longer so
-                self._catch_up()
-        finally:
-            self._close()
+        """Work. Raises StorageUnavailable, StorageRefused, and UnfitMachine where this machine cannot train on."""
+        with self._context.watchdog.working():
+            try:
+                self._run()
+            except UnfitMachine:
+                self._leave()
+                raise
+            except (StorageRefused, StudyDeleted):
+                self._context.watchdog.unfit()
+                raise
+            finally:
+                self._close()
+
+    def _run(self) -> None:
+        self._recovery.repair()
+        self._recovery.sync()
+        while not self.stopping and self._work():
+            self._context.lease_keeper.raise_failure()
+        self._leave()
+        if not self._moved:  # of a study that was moved this storage knows only what was so before
+            self._catch_up()
 
     def catch_up(self) -> None:
         """Train nothing: do what workers that are gone left undone, and send what they left here.
@@ -83,32 +94,35 @@ class Worker:
             self._close()
 
     def _catch_up(self, by_hand: bool = False) -> None:
-        self._substitute.repair()
-        self._substitute.sync()
-        self._substitute.publish_left(by_hand)
+        self._recovery.repair()
+        self._recovery.sync()
+        self._recovery.publish_left(by_hand)
 
     def _work(self) -> bool:
         """One round; False when there is nothing left to do, now or later."""
-        self._seating.fill()
-        self._seating.keep()
-        self._publications.keep()
-        if not self._program.courses:
+        self._admission.fill()
+        self._publisher.keep()
+        if not self._pack.runners:
             return self._idle()
         self._train()
         return True
 
     def _idle(self) -> bool:
-        """Nothing to train now; somebody else's trial may yet become free."""
-        store, handle = self._desk.store, self._desk.handle
-        asked = self._desk.patiently(lambda: wanted(store, handle.study_id, handle.tracking_run))
-        if asked in AWAY:
+        """Wait: a trial of another worker may become free. False when there is nothing left to wait for."""
+        store, handle = self._context.store, self._context.handle
+        asked = self._context.patiently(
+            lambda: read_desired_state(store, handle.study_id, handle.tracking_run)
+        )
+        if asked in MOVE_STATES:
             log.info("the study is %s: this worker leaves", asked)
-            self._away = True
+            self._moved = True
             return False
-        self._substitute.repair()
-        left = self._desk.patiently(lambda: budget.counts(store, handle.study_id))
+        self._recovery.repair()
+        left = self._context.patiently(lambda: budget.counts(store, handle.study_id))
         if left.ended or asked == "stopping":
             log.info("nothing is left to train" if left.ended else f"the study is {asked}")
+            return False
+        if not self._waits:
             return False
         self._pause()
         return True
@@ -120,55 +134,56 @@ class Worker:
             time.sleep(0.05)
 
     def _train(self) -> None:
+        group = self._pack.next_group()
         try:
-            events = self._program.advance()
-        except Exception as error:  # the worker's border: a trial that raises is tried again
+            events = self._pack.advance(group)
+        except Exception as error:  # the worker's border: an engine that raises fails its own trials
             log.exception("training failed")
-            self._handing_in.fail_all(f"{type(error).__name__}: {error}")
+            self._completion.fail(list(group.runners), error)
+            self._pack.close_group(group)
             return
-        for course in list(self._program.courses):
+        for runner in list(group.runners):
             try:
-                self._attend(course, events)
-            except (OmadError, TrackingError) as error:
-                log.exception("trial %d cannot go on", course.trial.number)
-                self._handing_in.fail(course, str(error))
+                self._attend(runner, events)
+            except SearchError:
+                raise
+            except Exception as error:  # the worker's border: a member that raises fails its trial
+                log.exception("trial %d cannot go on", runner.trial.number)
+                self._completion.fail([runner], error)
 
-    def _attend(self, course: Course, events: Sequence[Event]) -> None:
-        """Pass a course its events, then do what it needs."""
-        members = set(course.members)
+    def _attend(self, runner: TrialRunner, events: Sequence[Event]) -> None:
+        """Pass a trial its events, then do what it needs."""
+        members = set(runner.members)
         for event in events:
             if isinstance(event, Busy) or event.member in members:
-                course.hear(event)
-        self._look_after(course)
+                runner.handle_event(event)
+        self._look_after(runner)
 
-    def _look_after(self, course: Course) -> None:
-        """Whatever a course needs between two advances."""
-        hold, ending = course.hold, self._handing_in
-        if hold.lost is not None:
-            log.warning("%s; it drops trial %d", hold.lost, course.trial.number)
-            self._program.drop(course)
-        elif course.diverged is not None:
-            ending.finish(course, "diverged", course.diverged)
-        elif course.finished:
-            ending.finish(course, "complete", None)
-        elif hold.prune:
-            ending.finish(course, "pruned", f"pruned at step {course.steps:,}")
-        elif hold.wanted != "running":
-            log.info("the study is %s", hold.wanted)
-            ending.release([course])
-        elif course.due_for_checkpoint(self._program.population):
-            course.checkpoint(self._program.population)
+    def _look_after(self, runner: TrialRunner) -> None:
+        """Do what a trial needs between two slices."""
+        held, completion = runner.held, self._completion
+        if held.lost is not None:
+            log.warning("%s; it drops trial %d", held.lost, runner.trial.number)
+            self._pack.drop(runner)
+        elif runner.diverged is not None:
+            completion.finish(runner, "diverged", runner.diverged)
+        elif runner.finished:
+            completion.finish(runner, "complete", None)
+        elif held.prune:
+            completion.finish(runner, "pruned", f"pruned at step {runner.steps:,}")
+        elif held.desired_state != "running":
+            log.info("the study is %s", held.desired_state)
+            completion.release([runner])
+        elif runner.due_for_checkpoint():
+            runner.checkpoint()
 
     def _leave(self) -> None:
-        """Release what is held; finished trials were handed in already."""
-        held = [course for course in self._program.courses if course.hold.lost is None]
+        """Release what is held; results are committed already."""
+        held = [runner for runner in self._pack.runners if runner.held.lost is None]
         if held:
-            self._handing_in.release(held)
-        self._seating.leave()
+            self._completion.release(held)
+        self._completion.give_back(self._pack.waiting)
 
     def _close(self) -> None:
-        rooms = self._desk.rooms
-        rooms.sender.close(IDLE_SECONDS)
-        rooms.ledger.close()
-        rooms.watch.close()
-        self._program.close()
+        self._context.close()
+        self._pack.close()

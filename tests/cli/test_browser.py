@@ -1,12 +1,12 @@
-"""What a person sees in the MLflow UI after a small study, by a real browser.
+"""What a person sees in the MLflow UI and in optuna-dashboard after a small study, by a real browser.
 
 OMAD_SCREENSHOTS=docs/images keeps pictures of the pages there.
 """
 
-import importlib
+import dataclasses
+import io
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import PATIENCE_SECONDS, chromium, look, picture, wait_until_drawn
 from mlflow import MlflowClient
 from PIL import Image
+from rich.console import Console
+
+from cli.setup import lookup
+from cli.show.status import StatusView
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,17 +35,15 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 STUDY = ["run", "--task", "hopper", "--profile", "smoke", "--workers", "1", "--env-steps", "1200"]
 STUDY += ["--trials", "4", "--set", "log_every_steps=50", "--set", "evaluation.every_steps=100"]
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1300,860"
-)
-PATIENCE_SECONDS = 60
 COLOURS = 128
+PICTURED = 1_560
+"""Pixels of the page, from its top, that are kept as a picture."""
 HIDE_FOLDERS = """
 const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (texts.nextNode()) {
   const text = texts.currentNode;
   text.textContent = text.textContent.replace(/file:\\S*mlruns/, "file:///.../mlruns");
+  text.textContent = text.textContent.replace(/sqlite:\\/{4}\\S*\\//, "sqlite:///");
 }
 """
 HIDE_TOOLS = """
@@ -117,37 +120,26 @@ class Browser:
             assert time.monotonic() < end, f"nothing to click on: {selector}"
             time.sleep(0.3)
 
-    def shoot(self, name: str) -> None:
-        """Keep a picture of the page where they are wanted."""
-        if place := os.environ.get("OMAD_SCREENSHOTS"):
+    def shoot(self, name: str, taken: bytes | None = None) -> None:
+        """Keep a picture of the page where they are wanted; `taken`: another one than of the window."""
+        if location := os.environ.get("OMAD_SCREENSHOTS"):
             time.sleep(2)
             self.driver.execute_script(HIDE_FOLDERS)
             self.driver.execute_script(HIDE_TOOLS)
-            file = ROOT / place / f"{name}.png"
-            self.driver.save_screenshot(str(file))
-            with Image.open(file) as picture:
-                small = picture.convert("RGB").quantize(COLOURS)
-            small.save(file, optimize=True)
+            seen = io.BytesIO(taken or self.driver.get_screenshot_as_png())
+            with Image.open(seen) as whole:
+                small = whole.convert("RGB").quantize(COLOURS)
+            small.save(ROOT / location / f"{name}.png", optimize=True)
 
 
 @pytest.fixture(scope="module")
 def browser(address: str) -> Iterator[Browser]:
-    selenium = importlib.import_module("selenium.webdriver")
-    service = importlib.import_module("selenium.webdriver.chrome.service")
-    found = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in found:
-        pytest.skip("no browser here: apt-get install --no-install-recommends chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = found[0]
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    driver = selenium.Chrome(options=options, service=service.Service(found[1]))
-    driver.get(address)
-    browser = Browser(driver, address)
-    browser.wait_for("hopper")
-    browser.click("button[data-component-id='mlflow.assistant.chat_panel.close']")
-    yield browser
-    driver.quit()
+    with chromium() as driver:
+        driver.get(address)
+        browser = Browser(driver, address)
+        browser.wait_for("hopper")
+        browser.click("button[data-component-id='mlflow.assistant.chat_panel.close']")
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +151,8 @@ def ids(folder: Path) -> dict[str, str]:
     runs = client.search_runs([experiment.experiment_id])
     (study,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     number = study.data.tags["omad.best_trial"]
-    (best,) = [run for run in runs if run.data.tags.get("omad.trial") == number]
+    own = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == study.info.run_id]
+    (best,) = [run for run in own if run.data.tags.get("omad.trial") == number]
     model = best.data.tags["omad.model"].removeprefix("models:/")
     return {
         "experiment": experiment.experiment_id,
@@ -214,6 +207,35 @@ def test_the_report_and_the_pictures_are_among_the_studys_artifacts(
     browser.wait_for("learning_curve.png")
 
 
+def test_the_page_opens_within_mlflow_and_draws_its_plots(
+    browser: Browser, folder: Path, ids: dict[str, str]
+) -> None:
+    done = _command(folder, "report", "hopper")
+    out, err = done.communicate(timeout=300)
+    assert "Page: hopper-report.html, and report.html of its run in MLflow" in out, err
+    browser.open(f"experiments/{ids['experiment']}/runs/{ids['study']}/artifacts/report.html")
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (frames := browser.driver.find_elements("css selector", "iframe")):
+        assert time.monotonic() < end, browser.text()
+        time.sleep(0.3)
+    browser.driver.switch_to.frame(frames[0])
+    try:
+        wait_until_drawn(browser.driver)
+        assert "How to reproduce it" in browser.text()
+        assert browser.count("svg.main-svg") > 4
+        assert not browser.driver.find_element("id", "too-old").is_displayed()
+    finally:
+        browser.driver.switch_to.default_content()
+
+
+def test_the_page_is_a_file_that_a_browser_opens(browser: Browser, folder: Path) -> None:
+    look(browser.driver, folder / "hopper-report.html", 1_000)
+    assert "What was found" in browser.text()
+    browser.driver.execute_script(HIDE_FOLDERS)
+    browser.shoot("page", picture(browser.driver, PICTURED))
+    browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_the_model_has_a_page_with_its_score_and_the_champion_a_card(
     browser: Browser, ids: dict[str, str]
 ) -> None:
@@ -228,6 +250,34 @@ def test_the_model_has_a_page_with_its_score_and_the_champion_a_card(
         "omad-hopper", "champion", "Decentralised OMAD policies", "fresh episodes", "models serve"
     )
     browser.shoot("champion")
+
+
+def test_optuna_dashboard_shows_the_best_trial_and_what_was_confirmed(browser: Browser, folder: Path) -> None:
+    process = _command(folder, "ui", "--optuna", "--port", "5670")
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        browser.driver.get(address)
+        browser.wait_for("hopper", "hopper-confirm", "MAXIMIZE")
+        browser.driver.get(f"{address}/studies/1")
+        browser.wait_for("Best Trial", "actor.learning_rate", "confirmed", "held-out seeds", "hopper-confirm")
+        browser.wait_for("score", "models:/omad-hopper@champion")
+        browser.driver.get(f"{address}/studies/2/trials")
+        browser.wait_for("hopper-confirm", "candidate", "seed")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def test_the_terminal_is_drawn_where_pictures_are_wanted(folder: Path) -> None:
+    seen = lookup.view(f"sqlite:///{folder}/omad.db", "hopper", None)
+    seen = dataclasses.replace(seen, storage="sqlite:///omad.db", tracking="sqlite:///mlflow.db")
+    console = Console(record=True, width=110, force_terminal=True, highlight=False, file=io.StringIO())
+    console.print(StatusView(seen))
+    picture = console.export_svg(title="omad-search status hopper")
+    assert picture.count("complete") >= 1
+    if location := os.environ.get("OMAD_SCREENSHOTS"):
+        (ROOT / location / "terminal.svg").write_text(picture)
 
 
 def test_a_plain_mlflow_ui_in_the_same_folder_shows_the_same(folder: Path, ids: dict[str, str]) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from cli.main import main
-from search.slots import binding, endings, slots
+from search.slots import lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
-from search.slots.study import StudyHandle, create_study, optuna_study
-from search.spec import catalog
-from search.spec.given import Given
-from search.spec.samplers import build_sampler
-from search.spec.spec import StudySpec
+from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
+from search.study import catalog
+from search.study.requested import Requested
+from search.study.samplers import build_sampler
+from search.study.study_spec import StudySpec
 
 Run = Callable[..., str]
 
@@ -27,19 +27,19 @@ def train(store: Store, handle: StudyHandle, outcome: Any, values: list[float]) 
     lease = claim(store, handle.study_id, Claimant("laptop:1", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, build_sampler(spec.sampler, 0, lease.number, spec.space.paths))
-    lease, trial = binding.bind(store, study, lease)
+    lease, trial = trial_binding.bind(store, study, lease)
     spec.configs(trial)
     for number, value in enumerate(values, start=1):
-        endings.report(store, lease, trial, number * 1_000, value)
-    slots.renew(store, lease, 60.0, {"step": len(values) * 1_000, "updates_per_second": 80.0})
+        outcomes.report(store, lease, trial, number * 1_000, value)
+    lease_writes.renew(store, lease, 60.0, {"step": len(values) * 1_000, "updates_per_second": 80.0})
     if outcome is not None:
-        endings.finish(store, study, lease, outcome, values[-1], "NaN" if outcome == "diverged" else None)
+        outcomes.finish(store, study, lease, outcome, values[-1], "NaN" if outcome == "diverged" else None)
 
 
 @pytest.fixture
 def study(run: Run, tmp_path: Path) -> None:
     """`hopper`: the defaults, a better trial, one that diverged, one in work; six wait."""
-    spec = catalog.build(catalog.find("hopper"), Given(numbers={"trials": 10}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 10}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", spec.trials, spec.to_json(), [spec.defaults()])
         train(store, handle, "complete", [20.0, 100.0, 219.0])
@@ -59,7 +59,7 @@ def test_status_shows_the_study(run: Run) -> None:
 def test_the_time_of_an_ended_study_stands_still(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = catalog.build(catalog.find("hopper"), Given(numbers={"trials": 1}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 1}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", spec.trials, spec.to_json(), [spec.defaults()])
         train(store, handle, "complete", [20.0, 100.0])
@@ -97,7 +97,7 @@ def test_trials_lists_all_that_began(run: Run, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("study")
 def test_best_shows_the_best_beside_the_defaults(run: Run) -> None:
     text = run("best", "hopper")
-    assert "hopper: trial 1 has the best score, 419.5" in text
+    assert "hopper: trial 1 has the best score in the search, 419.5" in text
     assert "the defaults, trial 0, have 219.0" in text
     assert json.loads(run("best", "--json"))["best"]["score"] == 419.5
 
@@ -125,14 +125,14 @@ def test_without_a_storage_it_says_what_makes_one(run: Run, tmp_path: Path) -> N
 
 
 def test_best_of_a_study_without_completed_trials_says_so(run: Run, tmp_path: Path) -> None:
-    spec = catalog.build(catalog.find("hopper"), Given(), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), Requested(), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         create_study(store, "hopper", 1, spec.to_json())
     assert "no trial of study hopper has completed yet" in run("best", code=1)
 
 
 def test_tasks_lists_every_task(run: Run) -> None:
-    from omad_core.tasks import TASKS
+    from omad_core.envs.catalog import TASKS
 
     assert [task["name"] for task in json.loads(run("tasks", "--json"))] == list(TASKS)
     text = run("tasks")
@@ -200,9 +200,29 @@ def test_export_names_what_is_missing(run: Run, study: None, tmp_path: Path) -> 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_sync_leaves_what_a_worker_holds_and_says_so(run: Run, study: None) -> None:
     said = run("sync", code=1)
-    assert "not published yet: slots 0, 1, 2; their workers may be at it" in said
+    assert "not published yet: slots 0, 1, 2 of hopper; their workers may be at it" in said
+
+
+@pytest.mark.usefixtures("study")
+def test_curves_are_a_line_a_training_and_of_earlier_releases_what_there_is(run: Run) -> None:
+    lines = [json.loads(line) for line in run("curves", "hopper").splitlines()]
+    assert [(line["trial"], line["outcome"]) for line in lines] == [
+        (0, "complete"),
+        (1, "complete"),
+        (2, "diverged"),
+        (3, None),
+    ]
+    assert lines[1]["evaluations"] == [
+        {"step": 1_000, "mean": 20.0},
+        {"step": 2_000, "mean": 200.0},
+        {"step": 3_000, "mean": 419.5},
+    ]
+    assert (lines[1]["seed"], lines[1]["seconds"]) == (0, None)
+    assert lines[1]["parameters"].items() <= lines[1]["configuration"].items()
 
 
 @pytest.mark.usefixtures("study")
 def test_launch_takes_the_only_study_and_says_what_it_would_start(run: Run) -> None:
-    assert "2 x python -P -m cli.main worker hopper" in run("launch", "slurm", "--workers", "2", "--dry-run")
+    assert "2 x python -P -m omad_search worker hopper" in run(
+        "launch", "slurm", "--workers", "2", "--dry-run"
+    )

@@ -1,16 +1,17 @@
 """The entry point: quick help without the heavy rooms, one sentence for every error, its exit code."""
 
-import re
-import resource
-import shlex
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import typer
 
-from cli.main import app, main
+import omad_search
+from cli.app import app
+from cli.main import main
+from cli.process.group import PROGRAM
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [info.callback.__name__.replace("_", "-") for info in app.registered_commands if info.callback]
@@ -34,17 +35,24 @@ assert not heavy, heavy
     assert "--task" in done.stdout
 
 
-def test_help_is_quick() -> None:
-    """In seconds of the processor, which do not depend on what else the machine does."""
-    best = min(_seconds_of_help() for _ in range(3))
-    assert best < 0.5
+LIGHT = {"annotated_doc", "attr", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer"}
+LIGHT |= {"cli", "omad_core", "search", "tracking"}
 
 
-def _seconds_of_help() -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "cli.main", "--help"], cwd=ROOT, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def test_help_is_quick_since_it_loads_little() -> None:
+    code = """
+import json, sys
+before = set(sys.modules)
+from cli.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+loaded = {name.split(".")[0] for name in set(sys.modules) - before}
+sys.stderr.write(json.dumps(sorted(n for n in loaded - sys.stdlib_module_names if n[0] != "_")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stderr.splitlines()[-1])) <= LIGHT
 
 
 def test_the_package_called_cli_is_this_one() -> None:
@@ -104,7 +112,6 @@ def test_what_is_wrongly_asked_is_one_sentence_and_code_2(
             "nothing listens at 127.0.0.1, port 1; start",
         ),
         (["--storage", "sqlite:////no/such/folder/omad.db"], "there is no folder /no/such/folder"),
-        (["--storage", "redis://me:secret@host"], "'redis' is not supported"),
     ],
 )
 def test_a_storage_that_cannot_be_used_is_one_sentence_and_code_1(
@@ -117,13 +124,39 @@ def test_a_storage_that_cannot_be_used_is_one_sentence_and_code_1(
     assert text.count("\n") == 1
 
 
+def test_an_address_that_is_none_is_wrongly_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(capsys, "doctor", "--tracking", "gopher://somewhere")
+    assert code == 1, "the doctor looks at everything"
+    code, text = said(capsys, "run", "--task", "hopper", "--tracking", "gopher://me:secret@somewhere")
+    assert code == 2
+    assert "is no tracking address: use http://HOST:PORT" in text
+    assert "secret" not in text
+    code, text = said(capsys, "status", "--storage", "redis://me:secret@host")
+    assert code == 2
+    assert "'redis' is not supported" in text
+    assert "secret" not in text
+
+
+def test_a_variable_that_ends_with_a_newline_is_read_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMAD_STORAGE", "sqlite:///mine.db\n")
+    code, text = said(capsys, "status")
+    assert code == 1
+    assert "storage sqlite:///mine.db: there is no such file" in text
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", " gopher://somewhere\n")
+    _, text = said(capsys, "run", "--task", "hopper")
+    assert "'gopher://somewhere' is no tracking address" in text
+
+
 def test_the_unexpected_is_a_sentence_and_with_debug_a_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("the roof is on fire\nand so on")
 
-    monkeypatch.setattr("search.spec.catalog.find", broken)
+    monkeypatch.setattr("search.study.catalog.find", broken)
     code, text = said(capsys, "run", "--task", "hopper")
     assert (code, text) == (
         1,
@@ -141,7 +174,7 @@ def test_passwords_in_foreign_errors_are_hidden(
     def broken(*_: object) -> None:
         raise RuntimeError("no route to postgresql://me:secret@host/x")
 
-    monkeypatch.setattr("search.spec.catalog.find", broken)
+    monkeypatch.setattr("search.study.catalog.find", broken)
     code, text = said(capsys, "run", "--task", "hopper")
     assert code == 1
     assert "postgresql://me:***@host/x" in text
@@ -154,20 +187,60 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("omad-search 0.")
 
 
-def commands_of(page: Path) -> list[str]:
-    """Lines in the code blocks of a page that begin with `omad-search`."""
-    blocks = re.findall(r"^```\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("omad-search ")]
+@pytest.mark.parametrize("name", ["tracking", "search", "omad_core"])
+def test_a_module_of_the_users_that_stands_in_for_ours_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "from cli.main import main; main()", "status"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path / name}.py stands in for this program's own package `{name}`")
+    assert "PYTHONPATH" in line
 
 
-def test_every_command_of_the_readme_is_one_that_can_be_typed() -> None:
-    lines = commands_of(ROOT / "README.md")
-    assert len(lines) > 15
-    program = typer.main.get_command(app)
-    for line in lines:
-        words = shlex.split(line)[1:]
-        assert "omad-search" not in words, f"two commands on a line: {line}"
-        name, command, rest = program.resolve_command(
-            program.make_context("omad-search", ["--help"], resilient_parsing=True), words
+def test_modules_of_the_users_stand_in_for_none_of_the_program(tmp_path: Path) -> None:
+    """In the working folder and on PYTHONPATH."""
+    for name in omad_search.PACKAGES:
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')")
+    code = f"import runpy, sys; sys.argv[0] = 'x'; runpy.run_path({str(PROGRAM)!r}, run_name='__main__')"
+    for command in ([sys.executable, "-P", str(PROGRAM), "status"], [sys.executable, "-c", code, "status"]):
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
         )
-        command.make_context(name, rest)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: storage sqlite:///omad.db: there is no such file")
+    before = list(sys.path)
+    omad_search.claim_names()
+    assert sys.path == before
+
+
+def test_what_a_spawned_process_imports_first_claims_the_names_too(tmp_path: Path) -> None:
+    """As `multiprocessing` does it: the parent's script under another name, then whatever it needs."""
+    (tmp_path / "search.py").write_text("raise RuntimeError('not this one')")
+    code = (
+        f"import runpy; runpy.run_path({str(PROGRAM)!r}, run_name='__mp_main__'); import search.bench.crowd"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    subprocess.run([sys.executable, "-P", "-c", code], env=environment, check=True)
+
+
+def test_an_output_that_takes_no_more_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-P", str(PROGRAM), "tasks"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: No space left on device; free some space, then the same command again\n"

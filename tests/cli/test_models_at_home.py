@@ -17,23 +17,23 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from cli.main import main
-from omad_core.folder import digest, to_json
+from omad_core.checkpoint.files import digest, to_json
 from omad_core.policy import Policy
 from omad_core.population import Population
-from search.records.publishing import Result, publish
-from search.records.recording import Rooms
-from search.slots import binding, endings, slots
+from search.checkpoints.workdir import Workdir
+from search.recording.publishing import Result, publish
+from search.recording.slot_run import SlotRun
+from search.slots import outcomes, trial_binding
 from search.slots.claim import Claimant, claim
-from search.slots.ledger import Ledger
-from search.slots.study import StudyHandle, create_study, list_studies, optuna_study
-from search.spec import catalog
-from search.spec.given import Given
-from search.spec.samplers import build_sampler
-from search.spec.spec import StudySpec
+from search.slots.studies import StudyHandle, create_study, list_studies, optuna_study
 from search.storage.store import Store, open_storage
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.sender import Sender
-from tracking.spool import Spool
+from search.study import catalog
+from search.study.requested import Requested
+from search.study.samplers import build_sampler
+from search.study.study_spec import StudySpec
+from search.worker.context import WorkerContext, WorkerLocation
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.spool.spool import Spool
 from tracking.tracker import ModelFiles, RunInfo
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
@@ -43,10 +43,15 @@ REASONS = {"pruned": "pruned at step 300", "diverged": "NaN in the critic of see
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     """A folder as `run` leaves it: trial 0 is complete and published, the others ended otherwise."""
     folder = tmp_path_factory.mktemp("home")
-    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 4}), has_gpu=False)
+    shutil.copy(empty_mlflow, folder)
+    spec = catalog.build(
+        catalog.find("hopper"),
+        Requested(profile="smoke", numbers={"trials": 4}, confirm=False),
+        has_gpu=False,
+    )
     tracker = MlflowTracker(f"sqlite:///{folder}/mlflow.db")
     with open_storage(f"sqlite:///{folder}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", 4, spec.to_json(), [spec.defaults()])
@@ -68,10 +73,8 @@ def _end(
     lease = claim(store, handle.study_id, Claimant("laptop:1", 60.0))
     assert lease is not None
     study = optuna_study(store, handle, build_sampler(spec.sampler, 0, lease.number, spec.space.paths))
-    lease, trial = binding.bind(store, study, lease)
+    lease, trial = trial_binding.bind(store, study, lease)
     config = spec.configs(trial)[0]
-    run = tracker.open_run(RunInfo(f"trial {trial.number}", "hopper", handle.uid, lease.number))
-    lease = slots.bind_run(store, lease, run)
     if outcome == "complete":
         population = Population(config, 1, "cpu")
         member = population.admit(config)
@@ -79,20 +82,19 @@ def _end(
         population.policy(member).save(folder / f"policy-{trial.number}")
         population.close()
     if outcome == "failed":
-        failed = endings.fail(store, study, lease, "the machine is on fire", max_attempts=1)
+        failed = outcomes.fail(store, study, lease, "the machine is on fire", max_attempts=1)
         assert failed is not None
         lease = failed
     else:
-        lease = endings.finish(store, study, lease, outcome, value, REASONS.get(outcome))
-    rooms = Rooms(store, Ledger(store, 60.0), tracker, Sender())
+        lease = outcomes.finish(store, study, lease, outcome, value, REASONS.get(outcome))
+    context = WorkerContext(store, handle, tracker, WorkerLocation(Workdir(folder)), 5.0)
     spool = Spool(folder / f"spool-{trial.number}")
     model = folder / f"policy-{trial.number}" if outcome == "complete" else None
-    publish(
-        rooms, lease, run, Result(spec, trial.number, trial.params, model, 700, spool), folder / "checkpoints"
-    )
-    rooms.sender.close(1)
-    rooms.ledger.close()
-    rooms.watch.close()
+    info = RunInfo(f"trial {trial.number}", "hopper", handle.uid, lease.number)
+    run = SlotRun(context, context.lease_keeper.hold(lease), context.parent, info, spool)
+    result = Result(spec, trial.number, trial.params, model, 700, spool)
+    publish(context, lease, run, result, folder / "checkpoints")
+    context.close()
 
 
 Run = Callable[..., str]
@@ -199,15 +201,15 @@ def test_the_champion_and_its_local_folder_are_measured_alike(run: Run, home: Pa
         assert name in text
 
 
-def test_a_film_comes_beside_the_numbers(run: Run, home: Path, tmp_path: Path) -> None:
-    film = tmp_path / "hopper.gif"
-    said = run("evaluate", CHAMPION, "--episodes", "1", "--video", str(film), "--json")
-    assert json.loads(said)["video"] == str(film)
-    with Image.open(film) as moving:
+def test_a_video_comes_beside_the_numbers(run: Run, home: Path, tmp_path: Path) -> None:
+    render_video = tmp_path / "hopper.gif"
+    said = run("evaluate", CHAMPION, "--episodes", "1", "--video", str(render_video), "--json")
+    assert json.loads(said)["video"] == str(render_video)
+    with Image.open(render_video) as moving:
         assert moving.n_frames > 1
 
 
-def test_a_film_that_cannot_be_written_is_told_before_anything_is_played(run: Run, tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_written_is_told_before_anything_is_played(run: Run, tmp_path: Path) -> None:
     said = run("evaluate", CHAMPION, "--video", str(tmp_path / "hopper.avi"), code=1)
     assert "neither a .gif nor a .mp4" in said
     _assert_sentence(said)

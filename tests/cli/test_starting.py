@@ -12,17 +12,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mlflow import MlflowClient
 
-from cli import watching
-from cli.devices import Plan
-from search.slots import slots, status
+from cli.process import group, monitor
+from cli.process.placement import Plan
+from search.slots import lease_writes
 from search.slots.claim import Claimant, claim
-from search.slots.study import StudyHandle, create_study
-from search.slots.view import StudyView
-from search.spec import catalog
-from search.spec.given import Given
+from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store, open_storage
-from tracking.mlflow_tracker import MlflowTracker
+from search.study import catalog
+from search.study.requested import Requested
+from search.view import status
+from search.view.views import StudyView
+from tracking.mlflow.tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -40,21 +42,25 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         plans.append(plan)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watching, "supervisor", started)
+    monkeypatch.setattr(group, "build_supervisor", started)
     return plans
 
 
 def end(url: str, trials: int, published: bool) -> None:
     """Let trials of a study of four have their results."""
-    spec = catalog.build(catalog.find("hopper"), Given(profile="smoke", numbers={"trials": 4}), has_gpu=False)
+    spec = catalog.build(
+        catalog.find("hopper"),
+        Requested(profile="smoke", numbers={"trials": 4}, confirm=False),
+        has_gpu=False,
+    )
     with open_storage(url, create=True) as store:
         handle = create_study(store, "hopper", 4, spec.to_json(), [spec.defaults()])
         for number in range(trials):
             lease = claim(store, handle.study_id, Claimant("gone", 60.0))
             assert lease is not None
-            ended = slots.finish(store, lease, "pruned", float(number))
+            ended = lease_writes.finish(store, lease, "pruned", float(number), seconds=0.0)
             if published:
-                slots.publish(store, ended)
+                lease_writes.publish(store, ended)
 
 
 @pytest.mark.parametrize(("ended", "workers"), [(0, 4), (3, 1), (4, 1)])
@@ -75,8 +81,10 @@ def test_fewer_workers_than_trials_are_started_where_that_is_asked_for(run: Run,
 class Unable:
     """Workers that end at once and publish nothing."""
 
-    def __init__(self, supervisor: object, store: Store, handle: StudyHandle, tracking: str) -> None:
-        self.store, self.handle, self.interrupted = store, handle, False
+    def __init__(
+        self, workers: object, store: Store, handle: StudyHandle, tracking: str, *shown: bool
+    ) -> None:
+        self.store, self.handle, self.interrupted, self.ended = store, handle, False, True
         self.workers = SimpleNamespace(failed=[])
 
     def run(self) -> StudyView:
@@ -87,9 +95,9 @@ def test_results_that_could_not_be_sent_are_told_with_what_sends_them(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end(f"sqlite:///{tmp_path}/omad.db", 4, published=False)
-    monkeypatch.setattr(watching, "supervisor", lambda *_: None)
-    monkeypatch.setattr(watching, "Watch", Unable)
-    said = run("run", "--study", "hopper", "--workers", "1", "--devices", "cpu", code=1)
+    monkeypatch.setattr(group, "build_supervisor", lambda *_: None)
+    monkeypatch.setattr(monitor, "StudyMonitor", Unable)
+    said = run("run", "--study", "hopper", "--no-confirm", "--workers", "1", "--devices", "cpu", code=1)
     assert "4 results could not be sent to MLflow" in said
     assert "`omad-search sync hopper` sends them" in said
 
@@ -128,9 +136,9 @@ assert not heavy, heavy
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    place = address.replace("ann:hunter2", "***")
+    location = address.replace("ann:hunter2", "***")
     assert done.stderr == (
-        f"error: The tracking server {place} cannot be reached: nothing listens there; "
+        f"error: The tracking server {location} cannot be reached: nothing listens there; "
         "start the server, or correct the address.\n"
     )
     assert list(tmp_path.iterdir()) == []
@@ -165,15 +173,26 @@ def test_a_wrong_address_leaves_nothing_behind(
     tmp_path_factory: pytest.TempPathFactory,
     tmp_path: Path,
 ) -> None:
-    said = run(*NEW, *option(tmp_path_factory.mktemp("elsewhere")), code=1)
+    named = option(tmp_path_factory.mktemp("elsewhere"))
+    said = run(*NEW, *named, code=2 if named[1] in ("gopher://somewhere", "redis://here") else 1)
     assert said.splitlines()[-1].startswith("error: ")
     assert "unexpected" not in said
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_study_whose_experiment_was_deleted_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db").check()
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    client.delete_experiment(client.create_experiment("hopper"))
+    before = {file.name for file in tmp_path.iterdir()}
+    said = run(*NEW, code=1)
+    assert "mlflow experiments restore -x 1" in said
+    assert {file.name for file in tmp_path.iterdir()} == before
+
+
 def test_a_storage_that_another_process_makes_is_left_to_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "omad.db").touch()
-    run(*NEW, "--tracking", "gopher://somewhere", code=1)
+    run(*NEW, "--tracking", "gopher://somewhere", code=2)
     assert (tmp_path / "omad.db").stat().st_size == 0
 
 

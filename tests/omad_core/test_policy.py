@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from omad_core.checkpoint.files import digest, to_json
 from omad_core.errors import CheckpointError, ConfigError
-from omad_core.folder import digest, to_json
 from omad_core.policy import Policy
 from omad_core.population import Population
 
@@ -30,8 +30,8 @@ def test_a_saved_policy_acts_as_in_training(trained, tmp_path):
     policy = Policy.load(tmp_path)
     spec = policy.spec
     obs = torch.randn(1, spec.num_agents, 6, spec.obs_width)
-    noise = torch.randn(policy.actor.noises, 1, spec.num_agents, 6, spec.action_width)
-    torch.testing.assert_close(policy.squashed(obs, noise), population._program.learner.act(obs, noise))
+    noise = torch.randn(policy.noises, 1, spec.num_agents, 6, spec.action_width)
+    torch.testing.assert_close(policy.squashed(obs, noise), population._member_batch.learner.act(obs, noise))
 
 
 def test_agents_may_be_asked_alone_and_in_batches(trained):
@@ -64,12 +64,12 @@ def test_a_generator_samples_anew_every_time_and_repeatably_from_its_seed(traine
     policy = trained[0].policy(trained[1])
     obs = observations(policy)
 
-    def course(seed):
+    def trajectory(seed):
         generator = torch.Generator().manual_seed(seed)
         given = [obs, dict(reversed(obs.items())), obs]
         return [policy.act(each, generator=generator)[policy.spec.agents[0]] for each in given]
 
-    first, again, other = course(0), course(0), course(1)
+    first, again, other = trajectory(0), trajectory(0), trajectory(1)
     np.testing.assert_array_equal(first, again)
     assert (first[0] != first[1]).any()
     assert (first[1] != first[2]).any()
@@ -165,8 +165,8 @@ def test_a_saved_policy_of_agents_of_different_widths_acts_as_in_training(
         padded = torch.zeros(1, spec.num_agents, 4, spec.obs_width)
         for index, seen in enumerate(obs.values()):
             padded[0, index, :, : seen.shape[1]] = torch.from_numpy(seen)
-        noise = torch.zeros(policy.actor.noises, 1, spec.num_agents, 4, spec.action_width)
-        expected = 3.0 * (population._program.learner.act(padded, noise)[0].numpy() + 1.0) - 2.0
+        noise = torch.zeros(policy.noises, 1, spec.num_agents, 4, spec.action_width)
+        expected = 3.0 * (population._member_batch.learner.act(padded, noise)[0].numpy() + 1.0) - 2.0
         sampled = population.policy(member).act(obs, seed=1)
     finally:
         population.close()

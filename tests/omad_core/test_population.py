@@ -2,20 +2,23 @@
 
 import importlib
 import itertools
+import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from omad_core import checkpoint
+from omad_core.checkpoint import checkpoint
+from omad_core.engine import clock
 from omad_core.envs import make_env
-from omad_core.errors import CheckpointError, ConfigError
+from omad_core.errors import CheckpointError, ConfigError, EnvironmentFailed
 from omad_core.events import Broken, Evaluated, Finished, Progress, Warned
 from omad_core.population import Population
+from omad_core.rng.streams import Stream, env_seeds
 from omad_core.settings import replace
-from omad_core.streams import Stream, env_seeds
 from omad_core.training import train
 
 
@@ -40,7 +43,7 @@ def assert_same(left, right, exact=True):
             np.testing.assert_allclose(left[name], right[name], rtol=2e-3, atol=2e-4, err_msg=name)
 
 
-def course(events, member):
+def trajectory(events, member):
     return [(e.env_steps, e.returns) for e in events if isinstance(e, Evaluated) and e.member == member]
 
 
@@ -93,7 +96,10 @@ def test_a_resumed_population_is_bit_for_bit_the_uninterrupted_one(small, run_to
         assert_same(resumed.replay.frames, state.replay.frames)
         assert_same(resumed.replay.finals, state.replay.finals)
         assert (resumed.counters, resumed.records) == (state.counters, state.records)
-        assert course(events, member) == course(expected_events, member)[-len(course(events, member)) :]
+        assert (
+            trajectory(events, member)
+            == trajectory(expected_events, member)[-len(trajectory(events, member)) :]
+        )
     second.close()
 
 
@@ -103,6 +109,7 @@ THEIRS = {
     "actor.denoising_steps": 6,
     "actor.sigma0": 1.5,
     "actor.dt": 0.2,
+    "actor.mask_padding": False,
     "actor.grad_clip": 0.1,
     "critic.learning_rate": 2e-3,
     "critic.quantiles": 9,
@@ -119,7 +126,7 @@ THEIRS = {
 
 @pytest.mark.parametrize("head", ["quantile", "categorical"])
 @pytest.mark.parametrize("mode", ["learned", "fixed"])
-def test_a_member_among_others_follows_the_course_it_has_alone(small, run_to_end, head, mode):
+def test_a_member_among_others_trains_as_it_does_alone(small, run_to_end, head, mode):
     config = small(seed=5, critic__head=head, entropy__mode=mode)
     alone = Population(config, slice_seconds=0)
     member = alone.admit(config)
@@ -180,7 +187,7 @@ def test_a_diverged_member_ends_alone_with_its_last_finite_state(small, run_to_e
     kept, lost = population.admit(good), population.admit(bad)
     advance_to(population, lost, 40)
     with torch.no_grad():
-        population._program.learner.actor["last.bias"][1].fill_(torch.nan)
+        population._member_batch.learner.actor["last.bias"][1].fill_(torch.nan)
     events = run_to_end(population, {kept, lost})
     assert [type(e).__name__ for e in events if e.member == lost][-1] == "Diverged"
     assert any(isinstance(e, Finished) and e.member == kept for e in events)
@@ -200,7 +207,7 @@ def test_divergence_is_noticed_while_a_neighbours_evaluation_begins(small, monke
     def break_down(*given):
         events = step(*given)
         with torch.no_grad():
-            population._program.learner.actor["last.bias"][1].fill_(torch.nan)
+            population._member_batch.learner.actor["last.bias"][1].fill_(torch.nan)
         return events
 
     monkeypatch.setattr(population._trainer, "step", break_down)
@@ -238,14 +245,14 @@ def test_weights_lost_in_the_last_update_are_no_result(small, run_to_end, head):
     population = Population(config, slice_seconds=0)
     member = population.admit(config)
     advance_to(population, member, 38)
-    learn = population._program.learner.update_critic
+    learn = population._member_batch.learner.update_critic
 
     def break_down(*given):
         learn(*given)
         with torch.no_grad():
-            population._program.learner.actor["last.bias"].fill_(torch.nan)
+            population._member_batch.learner.actor["last.bias"].fill_(torch.nan)
 
-    population._program.learner.update_critic = break_down
+    population._member_batch.learner.update_critic = break_down
     events = run_to_end(population, {member})
     assert not [e for e in events if isinstance(e, Evaluated | Finished)]
     population.close()
@@ -257,20 +264,22 @@ def test_nan_in_a_categorical_critic_ends_the_member_and_raises_nothing(small, r
     member = population.admit(config)
     advance_to(population, member, 30)
     with torch.no_grad():
-        population._program.learner.critic["last.bias"].fill_(torch.nan)
+        population._member_batch.learner.critic["last.bias"].fill_(torch.nan)
     assert type(run_to_end(population, {member})[-1]).__name__ == "Diverged"
     population.close()
 
 
-def test_a_member_that_had_finished_says_so_again_where_it_is_taken_up(small, run_to_end):
+def test_a_member_that_had_finished_says_so_again_and_how_far_it_is_where_it_is_taken_up(small, run_to_end):
     first = Population(small(), slice_seconds=0)
     member = first.admit(small())
-    run_to_end(first, {member})
+    made = [e.updates for e in run_to_end(first, {member}) if isinstance(e, Progress)]
     state = first.snapshot(member)
     first.close()
     second = Population(small(), slice_seconds=0)
     member = second.admit(small(), state)
-    assert Finished(member, 60) in second.advance()
+    events = second.advance()
+    assert Finished(member, 60) in events
+    assert events.index(Progress(member, 60, max(made), {})) < events.index(Finished(member, 60))
     second.close()
 
 
@@ -310,7 +319,7 @@ def test_a_checkpoint_of_other_settings_is_refused(small, run_to_end):
 
 def test_too_small_a_v_max_is_warned_of_once(small, run_to_end):
     config = small(
-        critic__head="categorical", critic__v_max=0.01, critic__categories=100, critic__learning_rate=3e-3
+        critic__head="categorical", critic__v_max=0.01, critic__categories=100, critic__learning_rate=1e-2
     )
     population = Population(config, slice_seconds=0)
     member = population.admit(config)
@@ -340,18 +349,26 @@ def test_the_time_of_snapshots_is_told_apart(small, run_to_end):
     assert max(shares) > 0.0
 
 
-def test_what_a_population_writes_is_part_of_saving(small, run_to_end):
+def test_what_a_population_writes_is_part_of_saving(small, run_to_end, monkeypatch):
+    ticks = (
+        itertools.count()
+    )  # a clock that goes on by one whenever it is read, and by 1,000 while something is written
+    written = [0]
+    monkeypatch.setattr(
+        clock, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks) + 1_000 * written[0]))
+    )
     population = Population(small(), slice_seconds=0)
     member = population.admit(small())
     advance_to(population, member, 20)
     with population.saving():
-        population.snapshot(member)
-        time.sleep(0.2)
+        population.snapshot(member)  # a block within the block: it counts once
+        written[0] += 1
     events = run_to_end(population, {member})
     population.close()
     rows = [e.metrics for e in events if isinstance(e, Progress) and e.metrics]
     shares = [sum(row[name] for name in row if name.endswith("_share")) for row in rows]
-    assert rows[0]["time/saving_share"] > 0.2
+    assert rows[0]["time/saving_share"] > 0.5
+    assert all(row["time/saving_share"] == 0.0 for row in rows[1:])
     assert all(share <= 1.0 for share in shares)
 
 
@@ -375,7 +392,7 @@ def test_a_researcher_sees_every_metric(small, run_to_end, kind):
     assert each == pytest.approx(rows[-1]["train/entropy_bound"], rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize(("per_step", "delay"), [(1, 3), (2, 1), (3, 2)])
+@pytest.mark.parametrize(("per_step", "delay"), [(1, 3), (2, 1), (3, 2), (0.05, 1), (0.5, 3)])
 def test_actors_are_updated_after_every_so_many_updates_of_the_critics(small, run_to_end, per_step, delay):
     config = small(updates_per_step=per_step, policy_delay=delay)
     population = Population(config, slice_seconds=0)
@@ -397,7 +414,7 @@ def test_evaluation_is_sampled_or_deterministic_as_the_config_says(small, run_to
         )
         population = Population(config, slice_seconds=0)
         member = population.admit(config)
-        returns[deterministic] = course(run_to_end(population, {member}), member)
+        returns[deterministic] = trajectory(run_to_end(population, {member}), member)
         policy = population.policy(member)
         if deterministic:
             env = make_env(config.task, config.env, 1)
@@ -413,7 +430,7 @@ def played(env, policy, seeds):
     total, over = 0.0, False
     while not over:
         obs = torch.from_numpy(env.observe()[0].astype(np.float32)).transpose(0, 1)[None]
-        noise = torch.zeros(policy.actor.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
+        noise = torch.zeros(policy.noises, 1, policy.spec.num_agents, 1, policy.spec.action_width)
         step = env.step(policy.squashed(obs, noise)[0].transpose(0, 1).numpy().astype(np.float64))
         total, over = total + float(step.reward[0]), bool(step.truncated[0])
     return total
@@ -456,16 +473,19 @@ def test_a_member_whose_environment_raises_harms_nobody(
     config = small(task="toy_worlds:locked", **{"env.args": {"refused": int(refused), "steps": steps}})
     alone = Population(config, capacity=2, slice_seconds=0)
     member = alone.admit(replace(config, {"seed": 1}))
-    expected = course(run_to_end(alone, {member}), member)
+    expected = trajectory(run_to_end(alone, {member}), member)
     alone.close()
     population = Population(config, capacity=2, slice_seconds=0)
     members = {seed: population.admit(replace(config, {"seed": seed})) for seed in order}
     well, broken = members[1], members[2]
     events = run_to_end(population, {well})
     (told,) = [e for e in events if isinstance(e, Broken)]
-    what = "no way on" if steps else "no way in"
-    assert (told.member, told.env_steps, str(told.error)) == (broken, env_steps, what)
-    assert course(events, well) == expected
+    what = "raised ValueError in " + (
+        f"step (step {steps + 1}): no way on, " if steps else "reset: no way in, "
+    )
+    assert (told.member, told.env_steps) == (broken, env_steps)
+    assert what in str(told.error)
+    assert trajectory(events, well) == expected
     after = events[events.index(told) :]
     assert not [e for e in after if isinstance(e, Progress | Evaluated) and e.member == broken]
     with pytest.raises(CheckpointError, match="broken"):
@@ -473,9 +493,9 @@ def test_a_member_whose_environment_raises_harms_nobody(
     assert population.policy(broken) is not None
     population.evict(broken)
     third = population.admit(replace(config, {"seed": 3}))
-    assert course(run_to_end(population, {third}), third)
+    assert trajectory(run_to_end(population, {third}), third)
     population.close()
-    with pytest.raises(ValueError, match=what):
+    with pytest.raises(EnvironmentFailed, match=re.escape(what)):
         list(train(replace(config, {"seed": 2})))
 
 
@@ -486,10 +506,10 @@ def test_an_environment_that_died_is_built_anew_for_whoever_comes_next(small, ru
     population.admit(config)
     monkeypatch.setattr(importlib.import_module("toy_worlds").Mortal, "deaths", 1)
     (told,) = (e for _ in range(10) for e in population.advance() if isinstance(e, Broken))
-    assert str(told.error) == "the simulator died"
+    assert "raised BrokenPipeError in step (step 3): the simulator died, " in str(told.error)
     population.evict(told.member)
     again = population.admit(config)
-    assert [at for at, _ in course(run_to_end(population, {again}), again)] == [40, 60]
+    assert [at for at, _ in trajectory(run_to_end(population, {again}), again)] == [40, 60]
     population.close()
 
 
@@ -519,7 +539,7 @@ def test_an_evaluation_of_which_only_those_were_left_that_are_evicted_ends(small
     assert told == [broken]
     for member in (broken, other):
         population.evict(member)
-    assert [at for at, _ in course(run_to_end(population, {well}), well)] == [40, 60]
+    assert [at for at, _ in trajectory(run_to_end(population, {well}), well)] == [40, 60]
     population.close()
 
 
@@ -551,11 +571,13 @@ def test_a_member_whose_environment_cannot_save_itself_has_no_snapshot(small, ru
     member = population.admit(config)
     advance_to(population, member, 20)
     monkeypatch.setattr("toy_worlds.SavingRelay.save_state", dies)
-    with pytest.raises(CheckpointError, match=r"could not save its state.*out of memory"):
+    with pytest.raises(CheckpointError, match=r"RuntimeError in save_state \(step \d+\): out of memory"):
         population.snapshot(member)
     population.evict(member)
     again = population.admit(config)
-    assert [at for at, _ in course(run_to_end(population, {again}), again)] == [40, 60], "it was built anew"
+    assert [at for at, _ in trajectory(run_to_end(population, {again}), again)] == [40, 60], (
+        "it was built anew"
+    )
     population.close()
 
 
@@ -571,8 +593,30 @@ def test_a_member_whose_environment_cannot_take_its_state_back_leaves_its_place_
     population.evict(member)
     with monkeypatch.context() as patch:
         patch.setattr("toy_worlds.SavingRelay.restore_state", dies)
-        with pytest.raises(RuntimeError, match="out of memory"):
+        with pytest.raises(CheckpointError, match="RuntimeError in restore_state: out of memory"):
             population.admit(config, state)
     member = population.admit(config, state)
-    assert [at for at, _ in course(run_to_end(population, {member}), member)] == [40, 60]
+    assert [at for at, _ in trajectory(run_to_end(population, {member}), member)] == [40, 60]
+    population.close()
+
+
+def test_environments_are_restored_once_and_before_the_member_begins(small, run_to_end, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "envs"))
+    config = small(task="toy_worlds:saving_relay")
+    population = Population(config, slice_seconds=0)
+    member = population.admit(config)
+    advance_to(population, member, 20)
+    state = population.snapshot(member)
+    # What was snapshot stays as it was while the member trains on.
+    expected = trajectory(run_to_end(population, {member}), member)
+    population.evict(member)
+    restore, restored = importlib.import_module("toy_worlds").SavingRelay.restore_state, []
+    monkeypatch.setattr(
+        "toy_worlds.SavingRelay.restore_state",
+        lambda world, *saved: restored.append(world) or restore(world, *saved),
+    )
+    member = population.admit(config, state)
+    assert len(restored) == config.num_envs
+    assert trajectory(run_to_end(population, {member}), member) == expected
+    assert len(restored) == config.num_envs
     population.close()

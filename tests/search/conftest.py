@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import json
 import math
 import os
 import shutil
@@ -23,23 +24,24 @@ import optuna
 import pytest
 import sqlalchemy
 from mlflow import MlflowClient
-from optuna.trial import FixedTrial
+from optuna.trial import FrozenTrial
 
 from omad_core import settings
+from omad_core.config import TrainConfig
 from omad_core.events import Evaluated, Finished
 from omad_core.population import Population
-from search.records.home import Home
-from search.records.overview import parent_info
+from search.checkpoints.workdir import Workdir
+from search.recording.study_run import parent_info
 from search.slots import budget
 from search.slots.lease import SlotRow
-from search.slots.study import StudyHandle, create_study
-from search.spec import catalog
-from search.spec.given import Given
-from search.spec.spec import StudySpec
+from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store, open_storage
-from search.worker.desk import Place as WorkPlace
+from search.study import catalog
+from search.study.requested import Requested
+from search.study.study_spec import StudySpec
+from search.worker.context import WorkerLocation
 from search.worker.worker import Worker
-from tracking.mlflow_tracker import MlflowTracker
+from tracking.mlflow.tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]
 NAMES = itertools.count()
@@ -209,14 +211,6 @@ class Tracking:
 
 
 @pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without runs, to be copied: making one takes seconds."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowTracker(f"sqlite:///{path}").check()
-    return path
-
-
-@pytest.fixture(scope="session")
 def tracking_server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Tracking]:
     """A tracking server for tests that leave it alone."""
     server = Tracking(tmp_path_factory.mktemp("tracking"), empty_mlflow)
@@ -238,7 +232,7 @@ def mortal_tracking(tmp_path: Path, empty_mlflow: Path) -> Iterator[Tracking]:
         server.kill()
 
 
-class Place:
+class StudyFolder:
     """A folder with a study in it, and workers on it."""
 
     steps = 700
@@ -250,17 +244,19 @@ class Place:
         seeds: int = 1,
         tracking: str | None = None,
         study_name: str = "hopper",
+        steps: int = steps,
+        confirm: bool = False,
+        storage: str | None = None,
         **numbers: float,
     ) -> None:
+        self.steps = steps
         self.folder, self.name = folder, study_name
-        self.storage, self.tracking = (
-            f"sqlite:///{folder}/omad.db",
-            tracking or f"sqlite:///{folder}/mlflow.db",
-        )
+        self.storage = storage or f"sqlite:///{folder}/omad.db"
+        self.tracking = tracking or f"sqlite:///{folder}/mlflow.db"
         train = {"env_steps": self.steps, "log_every_steps": 50, "evaluation.every_steps": 100}
         chosen = {"trials": trials, "seeds": seeds, "checkpoint_seconds": 0.3, **numbers}
-        given = Given(profile="smoke", numbers=chosen, train=train)
-        self.spec = catalog.build(catalog.find("hopper"), given, has_gpu=False, name=study_name)
+        requested = Requested(profile="smoke", numbers=chosen, train=train, confirm=confirm)
+        self.spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False, name=study_name)
         self.store = open_storage(self.storage, create=True)
         tracker = MlflowTracker(self.tracking)
         tracker.check()
@@ -284,7 +280,8 @@ class Place:
 
     @property
     def log(self) -> str:
-        return (self.folder / "worker.log").read_text()
+        path = self.folder / "worker.log"
+        return path.read_text() if path.exists() else "no worker was started here"
 
     def kill(self) -> None:
         for worker in self.workers:
@@ -321,24 +318,26 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def new_place(empty_mlflow: Path) -> Callable[..., Place]:
-    """Makes a place in a new folder; whoever asks for it ends what it started."""
+def new_study_folder(empty_mlflow: Path) -> Callable[..., StudyFolder]:
+    """Makes a study in a new folder; the caller ends what it starts."""
 
-    def make(folder: Path, trials: int, seeds: int = 1, **more: Any) -> Place:
+    def make(folder: Path, trials: int, seeds: int = 1, **more: Any) -> StudyFolder:
         folder.mkdir()
         shutil.copy(empty_mlflow, folder / "mlflow.db")
-        return Place(folder, trials, seeds, **more)
+        return StudyFolder(folder, trials, seeds, **more)
 
     return make
 
 
 @pytest.fixture
-def place(tmp_path: Path, new_place: Callable[..., Place]) -> Iterator[Callable[..., Place]]:
-    """Makes a place in a folder of this name, which is cleared away afterwards."""
-    made: list[Place] = []
+def location(
+    tmp_path: Path, new_study_folder: Callable[..., StudyFolder]
+) -> Iterator[Callable[..., StudyFolder]]:
+    """Makes a study in a folder of this name, which is removed afterwards."""
+    made: list[StudyFolder] = []
 
-    def make(folder: str, trials: int, seeds: int = 1, **more: Any) -> Place:
-        made.append(new_place(tmp_path / folder, trials, seeds, **more))
+    def make(folder: str, trials: int, seeds: int = 1, **more: Any) -> StudyFolder:
+        made.append(new_study_folder(tmp_path / folder, trials, seeds, **more))
         return made[-1]
 
     yield make
@@ -351,9 +350,14 @@ def place(tmp_path: Path, new_place: Callable[..., Place]) -> Iterator[Callable[
 def work_here() -> Callable[..., None]:
     """Runs a worker in this process: to the end of the study, or until something is so of its rows."""
 
-    def work(study: Place, home: str, until: Callable[[list[SlotRow]], Any] = lambda rows: False) -> None:
+    def work(
+        study: StudyFolder, home: str, until: Callable[[list[SlotRow]], Any] = lambda rows: False
+    ) -> None:
         worker = Worker(
-            study.store, study.handle, MlflowTracker(study.tracking), WorkPlace(Home(study.folder / home))
+            study.store,
+            study.handle,
+            MlflowTracker(study.tracking),
+            WorkerLocation(Workdir(study.folder / home)),
         )
         alive = [True]
 
@@ -382,14 +386,23 @@ class Undisturbed:
     policy: Path
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> Callable[[StudySpec, dict[str, Any]], Undisturbed]:
-    """Trains a trial's parameters and seed alone, in a program as wide as the study's."""
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[StudySpec, FrozenTrial], Undisturbed]:
+    """Trains a trial's configuration and seed alone, in a program as wide as the study's; each once a session."""
+    known: dict[str, Undisturbed] = {}
 
-    def train(spec: StudySpec, params: dict[str, Any]) -> Undisturbed:
-        sampled = spec.space.sample(FixedTrial(params), spec.config)
-        config = settings.replace(sampled, {"seed": spec.training_seeds[0]})
-        population = Population(config, 1, "cpu", int(spec.space.largest("critic.quantiles", config)))
+    def train(spec: StudySpec, trial: FrozenTrial) -> Undisturbed:
+        config = spec.config_of(trial)
+        if spec.kind == "search":
+            config = settings.replace(config, {"seed": spec.training_seeds[0]})
+        atoms = int(spec.space.largest("critic.quantiles", config))
+        key = json.dumps([settings.to_dict(config), atoms])
+        if key not in known:
+            known[key] = train_alone(config, atoms)
+        return known[key]
+
+    def train_alone(config: TrainConfig, atoms: int) -> Undisturbed:
+        population = Population(config, 1, "cpu", atoms)
         member = population.admit(config)
         returns: dict[int, float] = {}
         ended = False
@@ -398,7 +411,7 @@ def undisturbed(tmp_path: Path) -> Callable[[StudySpec, dict[str, Any]], Undistu
                 if isinstance(event, Evaluated):
                     returns[event.env_steps] = math.fsum(event.returns) / len(event.returns)
                 ended = ended or isinstance(event, Finished)
-        folder = tmp_path / f"undisturbed-{next(NAMES)}"
+        folder = tmp_path_factory.mktemp("undisturbed") / "policy"
         population.policy(member).save(folder)
         population.close()
         return Undisturbed(returns, folder)
@@ -412,7 +425,7 @@ def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
     def make(task: str) -> Path:
         folder = tmp_path_factory.mktemp(task)
-        config = catalog.build(catalog.find(task), Given(profile="smoke"), has_gpu=False).config
+        config = catalog.build(catalog.find(task), Requested(profile="smoke"), has_gpu=False).config
         population = Population(config, 1, "cpu")
         member = population.admit(config)
         population.advance()

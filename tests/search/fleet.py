@@ -10,9 +10,9 @@ import traceback
 
 import optuna
 
-from search.slots import binding, budget, endings, slots
+from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
-from search.slots.study import create_study, optuna_study
+from search.slots.studies import create_study, optuna_study
 from search.storage.store import open_storage
 
 
@@ -24,20 +24,20 @@ def work(url: str, trials: int, owner: str, seconds: float) -> list[int]:
         while True:
             lease = claim(store, handle.study_id, Claimant(owner, seconds))
             if lease is None:
-                endings.repair(store, optuna_study(store, handle))
+                outcomes.repair(store, optuna_study(store, handle))
                 if budget.counts(store, handle.study_id).ended:
                     return finished
                 time.sleep(0.2)
                 continue
             study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=lease.number))
-            lease, trial = binding.bind(store, study, lease)
+            lease, trial = trial_binding.bind(store, study, lease)
             with store.guard():
                 x = trial.suggest_float("x", 0.0, 1.0)
             for step in (1, 2):
-                slots.renew(store, lease, seconds, {"step": step})
-                endings.report(store, lease, trial, step, x)
-            lease = endings.finish(store, study, lease, "complete", x)
-            slots.publish(store, lease)
+                lease_writes.renew(store, lease, seconds, {"step": step})
+                outcomes.report(store, lease, trial, step, x)
+            lease = outcomes.finish(store, study, lease, "complete", x)
+            lease_writes.publish(store, lease)
             finished.append(lease.number)
 
 

@@ -19,16 +19,16 @@ import sqlalchemy
 import torch
 from sqlalchemy import event
 
-from search.records.home import Home
-from search.records.overview import parent_info
-from search.slots.study import create_study
-from search.spec import catalog
-from search.spec.given import Given
-from search.spec.spec import StudySpec
+from search.checkpoints.workdir import Workdir
+from search.recording.study_run import parent_info
+from search.slots.studies import create_study
 from search.storage.store import open_storage
-from search.worker.desk import Place
-from search.worker.worker import Worker
-from tracking.mlflow_tracker import MlflowTracker
+from search.study import catalog
+from search.study.requested import Requested
+from search.study.study_spec import StudySpec
+from search.worker.context import WorkerLocation
+from search.worker.pair_worker import PairWorker
+from tracking.mlflow.tracker import MlflowTracker
 
 ENDED = 9
 FILES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.copyfile"}
@@ -36,23 +36,23 @@ WRITING = os.O_WRONLY | os.O_RDWR
 
 
 def spec() -> StudySpec:
-    """One short trial."""
-    train = {"env_steps": 400, "log_every_steps": 100, "evaluation.every_steps": 100}
+    """One short trial, which is the best and the defaults, and its confirmation with two held-out seeds."""
+    train = {"env_steps": 180, "random_steps": 100, "log_every_steps": 60, "evaluation.every_steps": 60}
     numbers = {"trials": 1, "checkpoint_seconds": 0.0}
     return catalog.build(
-        catalog.find("hopper"), Given(profile="smoke", numbers=numbers, train=train), has_gpu=False
+        catalog.find("hopper"), Requested(profile="smoke", numbers=numbers, train=train), has_gpu=False
     )
 
 
 def live(folder: Path) -> None:
-    """What `run` does: create or join the study, then work until nothing is left."""
+    """What `run` does: create or join the study, then work until nothing is left of it and of its confirmation."""
     torch.set_num_threads(1)
     chosen, tracker = spec(), MlflowTracker(f"sqlite:///{folder}/mlflow.db")
     with open_storage(f"sqlite:///{folder}/omad.db", create=True) as store:
         tracker.check()
         handle = create_study(store, chosen.name, chosen.trials, chosen.to_json(), [chosen.defaults()])
         tracker.open_run(parent_info(chosen, handle, store.address))
-        Worker(store, handle, tracker, Place(Home(folder / "home"))).run()
+        PairWorker(store, handle, tracker, WorkerLocation(Workdir(folder / "home"))).run()
 
 
 def end_at(number: int, folder: Path) -> None:
@@ -64,9 +64,9 @@ def end_at(number: int, folder: Path) -> None:
             if next(writes) == number:
                 os._exit(ENDED)
 
-    def hear(name: str, given: tuple[Any, ...]) -> None:
-        opened = name == "open" and isinstance(given[2], int) and given[2] & WRITING
-        if (opened or name in FILES) and str(given[0]).startswith(str(folder)):
+    def hear(name: str, requested: tuple[Any, ...]) -> None:
+        opened = name == "open" and isinstance(requested[2], int) and requested[2] & WRITING
+        if (opened or name in FILES) and str(requested[0]).startswith(str(folder)):
             write()
 
     @event.listens_for(sqlalchemy.Engine, "after_cursor_execute")
@@ -105,11 +105,11 @@ def in_a_process(folder: Path, ending: int | None) -> int:
 def main(folder: Path, empty: Path, first: int, every: int) -> None:
     """Until a life has no more writes; says of each what it was and how the next life ended."""
     for ending in count(first, every):
-        place = folder / str(ending)
-        place.mkdir()
-        shutil.copy(empty, place / "mlflow.db")
-        code = in_a_process(place, ending)
-        rescue = in_a_process(place, None) if code == ENDED else code
+        location = folder / str(ending)
+        location.mkdir()
+        shutil.copy(empty, location / "mlflow.db")
+        code = in_a_process(location, ending)
+        rescue = in_a_process(location, None) if code == ENDED else code
         print(ending, code, rescue, flush=True)
         if code != ENDED:
             return

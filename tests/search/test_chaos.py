@@ -1,8 +1,12 @@
-"""Chaos: workers killed and suspended, database and tracking server gone for a while; in the end nothing is amiss."""
+"""Chaos: workers killed and suspended, database and tracking server gone for a while; in the end nothing is amiss.
+
+It lasts through a search and through the confirmation of what that found.
+"""
 
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,21 +19,25 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from search.records.overview import parent_info
+from search.confirmation.creation import ensure, lacks
+from search.confirmation.pair import confirmation_of, pair
+from search.recording.study_run import parent_info
 from search.slots import budget
-from search.slots.study import create_study, optuna_study
-from search.spec import catalog
-from search.spec.given import Given
-from search.spec.spec import StudySpec
+from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.patience import patiently
 from search.storage.store import open_storage
-from tracking.mlflow_tracker import MlflowTracker
+from search.study import catalog
+from search.study.confirm import CANDIDATE, SEED, Confirm
+from search.study.requested import Requested
+from search.study.study_spec import StudySpec
+from tracking.mlflow.tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 5.0
-Undisturbed = Callable[[StudySpec, dict[str, Any]], Any]
+HARMS = ["kill", "suspend", "database", "tracking"]
+Undisturbed = Callable[[StudySpec, FrozenTrial], Any]
 SECONDS = float(os.environ.get("OMAD_CHAOS_SECONDS", "600"))
 
 
@@ -55,7 +63,7 @@ class Database:
         self._server.cleanup()
 
 
-class Site:
+class TwoMachineStudy:
     """A study and its workers, on two "machines" which share nothing but storage and tracking server."""
 
     def __init__(self, folder: Path, database: Database, server: Any, trials: int, steps: int) -> None:
@@ -67,8 +75,8 @@ class Site:
             "lease_seconds": LEASE_SECONDS,
             "max_attempts": 50,
         }
-        given = Given(profile="smoke", numbers=numbers, train=train)
-        built = catalog.build(catalog.find("hopper"), given, has_gpu=False)
+        requested = Requested(profile="smoke", numbers=numbers, train=train)
+        built = catalog.build(catalog.find("hopper"), requested, has_gpu=False)
         document = built.to_json().replace('"name": "median"', '"name": "none"')
         self.spec = built if document == built.to_json() else _without_pruner(document)
         self.store = open_storage(database.url, create=True)
@@ -76,32 +84,89 @@ class Site:
         self.tracker.check()
         self.handle = create_study(self.store, "hopper", trials, self.spec.to_json(), [self.spec.defaults()])
         self.tracker.open_run(parent_info(self.spec, self.handle, self.store.address))
+        self.seeds = 2
+        """Held-out seeds, as many as the spec wishes for or were asked for since."""
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.onlookers: dict[str, subprocess.Popen[bytes]] = {}
         self.count = 0
 
     def start(self) -> None:
         self.count += 1
+        command = ["worker", "hopper", "--device", "cpu"]
+        self.workers.append(self._command(command, f"worker-{self.count}", self.count % 2))
+
+    def look_on(self) -> None:
+        """Start a `run` and a `status --watch`, which look at the study all the time; wait until both have begun."""
+        run = ["run", "--study", "hopper", "--workers", "1", "--devices", "cpu"]
+        for name, words in (("run", run), ("status", ["status", "hopper", "--watch"])):
+            self.onlookers[name] = self._command(words, f"onlooker-{name}", 0)
+        end = time.monotonic() + 120
+        while not (
+            any(row.trial_id for row in self.rows()) and (self.folder / "onlooker-status.log").read_text()
+        ):
+            self.check_onlookers()
+            assert time.monotonic() < end, self.logs("onlooker")
+            time.sleep(0.2)
+
+    def check_onlookers(self) -> None:
+        """None has died; one that saw the end of the study may have ended well.
+
+        A `run` that makes its report while a worker that was killed has left a result unsent says so, and ends with 1.
+        """
+        codes = {name: process.poll() for name, process in self.onlookers.items()}
+        unsent = "could not be sent to MLflow" in (self.folder / "onlooker-run.log").read_text()
+        assert codes["run"] in ((None, 0, 1) if unsent else (None, 0)), f"{codes}\n{self.logs('onlooker')}"
+        assert codes["status"] in (None, 0), f"{codes}\n{self.logs('onlooker')}"
+        assert "Traceback" not in self.logs("onlooker")
+
+    def _command(self, words: list[str], log_name: str, machine: int) -> "subprocess.Popen[bytes]":
         environment = {
             **os.environ,
             "OMAD_STORAGE": self.database.url,
             "MLFLOW_TRACKING_URI": self.server.address,
-            "OMAD_HOME": str(self.folder / f"machine-{self.count % 2}"),
+            "OMAD_HOME": str(self.folder / f"machine-{machine}"),
         }
-        command = [sys.executable, "-m", "cli.main", "worker", "hopper", "--device", "cpu"]
-        with (self.folder / f"worker-{self.count}.log").open("ab") as log:
-            self.workers.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
+        command = [sys.executable, "-m", "cli.main", *words]
+        with (self.folder / f"{log_name}.log").open("ab") as log:
+            return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
 
     @property
     def living(self) -> list[subprocess.Popen[bytes]]:
         return [worker for worker in self.workers if worker.poll() is None]
 
-    def logs(self) -> str:
+    def logs(self, kind: str = "worker") -> str:
         return "\n".join(
-            f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("worker-*.log"))
+            f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob(f"{kind}-*.log"))
         )
 
-    def rows(self) -> list[budget.SlotRow]:
-        return patiently(lambda: budget.rows(self.store, self.handle.study_id), 60)
+    def rows(self, study: StudyHandle | None = None) -> list[budget.SlotRow]:
+        """Slots of the search, or of this study."""
+        return patiently(lambda: budget.rows(self.store, (study or self.handle).study_id), 60)
+
+    def held_out(self) -> StudyHandle | None:
+        """The confirmation, once somebody has made it."""
+        return patiently(lambda: confirmation_of(self.store, self.handle), 60)
+
+    def extend_search(self) -> None:
+        """Have at least a few trials left."""
+        rows = self.rows()
+        if sum(row.outcome is None for row in rows) < 3:
+            budget.extend(self.store, self.handle.study_id, len(rows) + 1)
+
+    def extend_confirmation(self) -> None:
+        """Have at least a few held-out trainings left; until there is a confirmation, leave that to the workers."""
+        found = self.held_out()
+        if found is not None and sum(row.outcome is None for row in self.rows(found)) < 3:
+            self.seeds += 1
+            ensure(self.store, self.handle, Confirm(1, self.seeds), by_hand=True)
+
+    @property
+    def done(self) -> bool:
+        """Whether both have ended, and all of it is published."""
+        found = self.held_out()
+        if found is None or patiently(lambda: lacks(self.store, self.handle), 60):
+            return False
+        return all(row.outcome is not None and row.published for row in (*self.rows(), *self.rows(found)))
 
 
 def _without_pruner(document: str) -> StudySpec:
@@ -113,48 +178,50 @@ def _without_pruner(document: str) -> StudySpec:
 
 
 @pytest.fixture
-def site(tmp_path: Path, mortal_tracking: Any) -> Iterator[Callable[[int, int], Site]]:
+def site(tmp_path: Path, mortal_tracking: Any) -> Iterator[Callable[[int, int], TwoMachineStudy]]:
     """Makes a study of some trials of some steps; ends all it started."""
     with tempfile.TemporaryDirectory(prefix="omad-chaos-") as short, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", short)
         database = Database(Path(short))
-        made: list[Site] = []
+        made: list[TwoMachineStudy] = []
 
-        def make(trials: int, steps: int) -> Site:
-            made.append(Site(tmp_path, database, mortal_tracking, trials, steps))
+        def make(trials: int, steps: int) -> TwoMachineStudy:
+            made.append(TwoMachineStudy(tmp_path, database, mortal_tracking, trials, steps))
+            made[-1].look_on()
             return made[-1]
 
         try:
             yield make
         finally:
             for each in made:
-                for worker in each.workers:
-                    worker.kill()
-                    worker.wait()
+                each.onlookers["run"].terminate()  # it takes its own worker along
+                for process in (*each.workers, each.onlookers["status"]):
+                    process.kill()
+                    process.wait()
+                each.onlookers["run"].wait(60)
                 each.store.close()
             database.close()
 
 
-def wreak(site: Site, seconds: float, rng: random.Random) -> list[str]:
-    """Do harm for some seconds; what was done."""
+def wreak(site: TwoMachineStudy, seconds: float, rng: random.Random, extend: Callable[[], None]) -> list[str]:
+    """Do each harm at least once, and for some seconds, to what is always extended; what was done."""
     done: list[str] = []
     end = time.monotonic() + seconds
-    plan = ["kill", "suspend", "database", "tracking"]
-    while time.monotonic() < end or len(done) < 4:
+    plan = rng.sample(HARMS, len(HARMS))
+    while time.monotonic() < end or len(done) < len(HARMS):
         while len(site.living) < 2:
             site.start()
-        ended = sum(row.outcome is not None for row in site.rows())
-        if len(site.rows()) - ended < 3:
-            budget.extend(site.store, site.handle.study_id, len(site.rows()) + 1)
-        plan = plan or rng.sample(["kill", "suspend", "database", "tracking", "kill"], 5)
+        extend()
+        plan = plan or rng.sample([*HARMS, "kill"], 5)
         what = plan.pop()
         time.sleep(rng.uniform(1, max(3.0, min(10.0, seconds / 20))))
         done.append(what)
         _harm(site, what, rng, seconds)
+        site.check_onlookers()
     return done
 
 
-def _harm(site: Site, what: str, rng: random.Random, seconds: float) -> None:
+def _harm(site: TwoMachineStudy, what: str, rng: random.Random, seconds: float) -> None:
     worker = rng.choice(site.living or [None])
     match what:
         case "kill" if worker is not None:
@@ -172,20 +239,20 @@ def _harm(site: Site, what: str, rng: random.Random, seconds: float) -> None:
             site.database.start()
         case "tracking":
             site.server.kill()
-            time.sleep(min(60.0, seconds / 10))
+            time.sleep(min(60.0, 3.0 + seconds / 10))
             site.server.start()
 
 
-def finish(site: Site, seconds: float) -> None:
-    """Let the workers end the study; those that gave up in an outage are replaced."""
+def finish(site: TwoMachineStudy, seconds: float) -> None:
+    """Let the workers end both studies; those that gave up in an outage are replaced."""
     site.server.wait()
     end = time.monotonic() + seconds
     while True:
         for _ in range(2 - len(site.living)):
             site.start()
-        rows = site.rows()
-        if all(row.outcome is not None and row.published for row in rows):
+        if site.done:
             break
+        rows = [row for each in pair(site.store, site.handle) for row in site.rows(each)]
         assert time.monotonic() < end, (
             str([(r.number, r.state, r.outcome, r.published, r.attempt, r.expires_in, r.owner) for r in rows])
             + site.logs()
@@ -193,37 +260,64 @@ def finish(site: Site, seconds: float) -> None:
         time.sleep(1)
     for worker in site.workers:
         worker.wait(60)
+    for onlooker in site.onlookers.values():
+        onlooker.wait(240)
+    site.check_onlookers()
+    watched, report = ((site.folder / f"onlooker-{name}.log").read_text() for name in ("status", "run"))
+    assert "confirming hopper: " in watched
+    assert re.search(r"\nhopper: .*defaults", report), "the report leads with what was confirmed"
 
 
-def check(site: Site, undisturbed: Undisturbed) -> None:
+def check(site: TwoMachineStudy, undisturbed: Undisturbed) -> None:
     """Nothing lost, nothing doubled, nothing left running; every curve that of an undisturbed training."""
-    rows = site.rows()
+    search, held_out = pair(site.store, site.handle)
+    client = MlflowClient(site.server.address)
+    experiment = client.get_experiment_by_name("hopper")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    trained = sorted(run.info.run_id for run in runs if run.data.tags["omad.role"] == "trial")
+    assert trained == sorted(str(row.mlflow_run_id) for each in (search, held_out) for row in site.rows(each))
+    assert len(runs) == len(trained) + 2, "one more of each study"
+    for study in (search, held_out):
+        _check_study(site, client, study, undisturbed)
+    wish = [(trial.params[CANDIDATE], trial.params[SEED]) for trial in _complete(site, held_out)]
+    candidates = {candidate for candidate, _ in wish}
+    assert sorted(wish) == [(each, seed) for each in sorted(candidates) for seed in range(site.seeds)]
+    best = max(_complete(site, search), key=lambda trial: (trial.value, -trial.number))
+    assert candidates == {best.number, 0}
+
+
+def _complete(site: TwoMachineStudy, study: StudyHandle) -> list[FrozenTrial]:
+    trials = optuna_study(site.store, study).get_trials()
+    return [trial for trial in trials if trial.state is TrialState.COMPLETE]
+
+
+def _check_study(
+    site: TwoMachineStudy, client: MlflowClient, study: StudyHandle, undisturbed: Undisturbed
+) -> None:
+    rows = site.rows(study)
     assert [row.number for row in rows] == list(range(len(rows)))
     assert {(row.state, row.outcome, row.published) for row in rows} == {("done", "complete", True)}, (
         site.logs()
     )
-    trials = optuna_study(site.store, site.handle).get_trials()
+    trials = optuna_study(site.store, study).get_trials()
     assert len(trials) == len({row.trial_id for row in rows}) + sum(
         t.state is TrialState.FAIL for t in trials
     )
     by_id = {trial._trial_id: trial for trial in trials}
     assert {by_id[row.trial_id].state for row in rows if row.trial_id is not None} == {TrialState.COMPLETE}
     assert not [t for t in trials if t.state in (TrialState.RUNNING, TrialState.WAITING)]
-    client = MlflowClient(site.server.address)
-    experiment = client.get_experiment_by_name("hopper")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], "tags.`omad.role` = 'trial'", max_results=1000)
-    assert sorted(run.info.run_id for run in runs) == sorted(str(row.mlflow_run_id) for row in rows)
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    spec = StudySpec.from_json(study.spec)
     for row in rows:
         assert row.mlflow_run_id is not None
         assert site.tracker.model_of(row.mlflow_run_id) is not None
         trial = by_id[row.trial_id or 0]
-        _check_curve(site, client, row, trial, undisturbed(site.spec, trial.params).returns)
+        _check_curve(site, client, row, trial, undisturbed(spec, trial).returns)
 
 
 def _check_curve(
-    site: Site, client: MlflowClient, row: budget.SlotRow, trial: Any, expected: dict[int, float]
+    site: TwoMachineStudy, client: MlflowClient, row: budget.SlotRow, trial: Any, expected: dict[int, float]
 ) -> None:
     history = client.get_metric_history(str(row.mlflow_run_id), "eval/return_mean")
     assert [point.step for point in history] == list(expected)
@@ -233,22 +327,22 @@ def _check_curve(
     assert row.value == trial.value == pytest.approx(math.fsum(last) / len(last))
 
 
+def survive(site: TwoMachineStudy, seconds: float, rng: random.Random, undisturbed: Undisturbed) -> None:
+    """Half of the chaos in the search, half in its confirmation, and the switch somewhere between two harms."""
+    for extend in (site.extend_search, site.extend_confirmation):
+        assert set(wreak(site, seconds / 2, rng, extend)) == set(HARMS)
+    finish(site, 150 + seconds)
+    check(site, undisturbed)
+
+
 def test_after_a_minute_of_chaos_nothing_is_amiss(
-    site: Callable[[int, int], Site], undisturbed: Undisturbed
+    site: Callable[[int, int], TwoMachineStudy], undisturbed: Undisturbed
 ) -> None:
-    study = site(3, 500)
-    done = wreak(study, 60, random.Random(5))
-    finish(study, 150)
-    assert set(done) == {"kill", "suspend", "database", "tracking"}
-    check(study, undisturbed)
+    survive(site(3, 400), 40, random.Random(5), undisturbed)
 
 
 @pytest.mark.slow
 def test_after_long_chaos_nothing_is_amiss(
-    site: Callable[[int, int], Site], undisturbed: Undisturbed
+    site: Callable[[int, int], TwoMachineStudy], undisturbed: Undisturbed
 ) -> None:
-    study = site(6, 1_000)
-    done = wreak(study, SECONDS, random.Random())
-    finish(study, 600)
-    assert set(done) == {"kill", "suspend", "database", "tracking"}
-    check(study, undisturbed)
+    survive(site(6, 1_000), SECONDS, random.Random(), undisturbed)

@@ -12,10 +12,10 @@ import sqlalchemy
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from search.slots import binding, budget, endings, slots
+from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim, claim_unpublished
 from search.slots.lease import CheckpointRef
-from search.slots.study import create_study, open_study, optuna_study
+from search.slots.studies import create_study, open_study, optuna_study
 from search.storage.store import Store, open_storage
 
 SLOTS = 2
@@ -28,20 +28,20 @@ class Killed(BaseException):
 def live(store: Store, seconds: float) -> None:
     """One worker's life: run what can be claimed, publish what is left."""
     handle = open_study(store, "crash")
-    endings.repair(store, optuna_study(store, handle))
+    outcomes.repair(store, optuna_study(store, handle))
     while lease := claim(store, handle.study_id, Claimant("worker", seconds, max_attempts=1000)):
         study = optuna_study(store, handle, RandomSampler(seed=lease.number))
-        lease, trial = binding.bind(store, study, lease)
-        lease = slots.bind_run(store, lease, f"run-{lease.number}-{lease.token}")
+        lease, trial = trial_binding.bind(store, study, lease)
+        lease = lease_writes.bind_run(store, lease, f"run-{lease.number}-{lease.token}")
         with store.guard():
             x = trial.suggest_float("x", 0.0, 1.0)
-        endings.report(store, lease, trial, 1, x)
-        lease = slots.record_checkpoint(store, lease, CheckpointRef(1, "one", "sha", "here"))
-        lease = endings.finish(store, study, lease, "complete", x, seconds=seconds)
-        slots.publish(store, lease)
+        outcomes.report(store, lease, trial, 1, x)
+        lease = lease_writes.record_checkpoint(store, lease, CheckpointRef(1, "one", "sha", "here"))
+        lease = outcomes.finish(store, study, lease, "complete", x, seconds=seconds)
+        lease_writes.publish(store, lease)
     while lease := claim_unpublished(store, handle.study_id, Claimant("worker", seconds, max_attempts=1000)):
-        slots.publish(store, lease)
-    endings.repair(store, optuna_study(store, handle))
+        lease_writes.publish(store, lease)
+    outcomes.repair(store, optuna_study(store, handle))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.slots import budget
-from search.slots.study import open_study, optuna_study
+from search.slots.studies import open_study, optuna_study
 from search.storage.store import open_storage
 
 FLEET = Path(__file__).with_name("fleet.py")

@@ -18,21 +18,24 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import case, insert, update
 
 from search.bench.many import clear, fill
-from search.slots import status
-from search.slots.history import USER, all_trials
 from search.slots.keys import START
-from search.slots.study import StudyHandle, create_study, delete_study, optuna_study
-from search.spec import catalog
-from search.spec.given import Given
+from search.slots.studies import StudyHandle, create_study, delete_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
+from search.study import catalog
+from search.study.requested import Requested
+from search.view import status
+from search.view.trial_history import USER, all_trials
 
 ROOT = Path(__file__).parents[2]
 
 
 def empty_study(store: Store, trials: int) -> StudyHandle:
     spec = catalog.build(
-        catalog.find("hopper"), Given(profile="smoke", numbers={"trials": trials}), has_gpu=False, name="many"
+        catalog.find("hopper"),
+        Requested(profile="smoke", numbers={"trials": trials}),
+        has_gpu=False,
+        name="many",
     )
     return create_study(store, "many", trials, spec.to_json())
 
@@ -88,7 +91,11 @@ def test_of_many_trials_those_that_are_shown_are_read_whole(url: str) -> None:
         assert {trial.number for trial in some.trials if trial.curve} == whole
         assert some.best == full.best
         for known, shown in zip(full.trials, some.trials, strict=True):
-            less = {} if known.number in whole else {"params": {}, "curve": [], "curve_step": 0}
+            less = (
+                {}
+                if known.number in whole
+                else {"params": {}, "curve": [], "curve_steps": [], "curve_step": 0}
+            )
             assert shown == replace(known, **less)  # type: ignore[arg-type]
         clear(store, handle)
 

@@ -1,19 +1,24 @@
 """The shipped study files: one for each task, every profile usable, tuning what matters."""
 
-import pytest
+from typing import Any
 
-from omad_core.tasks import TASKS
-from search.spec import catalog
-from search.spec.given import Given
-from search.spec.spec import StudySpec
+import pytest
+from optuna.trial import FixedTrial
+
+from omad_core import settings
+from omad_core.envs.catalog import TASKS
+from search.study import catalog
+from search.study.dimensions import Dimension
+from search.study.requested import Requested
+from search.study.study_spec import StudySpec
 
 
 def build(task: str, profile: str) -> StudySpec:
-    return catalog.build(catalog.find(task), Given(profile=profile), has_gpu=False)
+    return catalog.build(catalog.find(task), Requested(profile=profile), has_gpu=False)
 
 
 def test_every_task_has_a_study_and_every_study_a_task() -> None:
-    assert set(catalog.shipped()) == set(TASKS)
+    assert set(catalog.list_shipped()) == set(TASKS)
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
@@ -31,6 +36,7 @@ def test_a_search_tunes_what_matters_most(profile: str) -> None:
         "entropy.target",
         "entropy.alpha",
         "actor.denoising_steps",
+        "actor.diffusion_time",
         "critic.quantiles",
         "actor.learning_rate",
         "critic.learning_rate",
@@ -57,8 +63,35 @@ def test_the_paper_profile_is_the_published_setting() -> None:
     assert (config.actor.denoising_steps, config.batch_size, config.replay_size) == (8, 256, 1_000_000)
     assert config.critic.v_max > 750, "the published return means more than that"
     assert "critic.quantiles" not in spec.space.paths
+    theirs = catalog.build(
+        catalog.find("ant_2x4"), Requested(profile="paper", train={"algorithm": "hasac"}), has_gpu=False
+    ).config
+    assert (theirs.critic.head, theirs.critic.hidden_width, theirs.env_steps) == ("scalar", 256, 3_000_000)
 
 
 def test_no_search_fixes_the_seed_or_the_task() -> None:
     for task in TASKS:
         assert not {"seed", "task"} & set(build(task, "laptop").space.paths)
+
+
+def conditions(spec: StudySpec, dimension: Dimension) -> dict[str, Any]:
+    """Values of other parameters with which a dimension is sampled."""
+    values = {path: allowed[0] for path, allowed in dimension.when.items() if path in spec.space.paths}
+    return {**spec.space.settings(spec.defaults()), **values}
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+@pytest.mark.parametrize("profile", ["laptop", "gpu", "paper", "smoke"])
+def test_each_value_at_both_ends_of_each_range_arrives_in_the_training(task: str, profile: str) -> None:
+    spec = build(task, profile)
+    for dimension in spec.space.dimensions:
+        for end in dimension.ends():
+            wanted = {**conditions(spec, dimension), dimension.path: end}
+            params = spec.space.defaults(spec.config, wanted)
+            trial = FixedTrial(params)
+            for config in spec.configs(trial):
+                assert settings.get(config, dimension.path) == end
+                assert all(
+                    settings.get(config, path) == value for path, value in spec.space.settings(params).items()
+                ), "what a trial is said to have is what it trains"
+            assert set(trial.params) == set(params), "every parameter is read"

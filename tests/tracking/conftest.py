@@ -21,9 +21,10 @@ import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-from tracking import mlflow_database
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.null import NullTracker
+from fake_tracker import FakeTracker
+
+from tracking.mlflow import database as mlflow_database
+from tracking.mlflow.tracker import MlflowTracker
 from tracking.tracker import ModelFiles, Tracker
 
 MODEL_CODE = """
@@ -215,11 +216,11 @@ def mlflow_tracker(request: pytest.FixtureRequest) -> MlflowTracker:
     return MlflowTracker(request.getfixturevalue(f"{request.param}_address"))
 
 
-@pytest.fixture(params=["null", "database", "postgresql", "server"])
+@pytest.fixture(params=["fake", "database", "postgresql", "server"])
 def tracker(request: pytest.FixtureRequest) -> Tracker:
-    """Every tracker there is."""
-    if request.param == "null":
-        return NullTracker()
+    """MLflow, and the fake that other tests use in its place."""
+    if request.param == "fake":
+        return FakeTracker()
     return MlflowTracker(request.getfixturevalue(f"{request.param}_address"))
 
 

@@ -9,7 +9,7 @@ import sys
 import traceback
 import warnings
 
-from tracking.mlflow_tracker import MlflowTracker
+from tracking.mlflow.tracker import MlflowTracker
 from tracking.tracker import RunInfo
 
 

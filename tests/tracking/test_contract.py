@@ -12,10 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
-from tracking.errors import ArtifactMissing, TrackingError, TrackingRefused
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.null import NullTracker
-from tracking.point import Row
+from tracking.errors import ArtifactMissing, RunDeleted, TrackingError, TrackingRefused
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.row import Row
 from tracking.tracker import RunInfo, RunStatus, Tracker
 
 
@@ -77,18 +76,6 @@ def test_a_missing_artifact_is_told_by_its_own_error(tracker: Tracker, study: st
             tracker.download(run_id, artifact, tmp_path / "target")
     assert not (tmp_path / "target").exists()
     tracker.delete(run_id, "checkpoints")
-
-
-def test_the_null_tracker_keeps_nothing(study: str, tmp_path: Path) -> None:
-    tracker = NullTracker()
-    file = tmp_path / "file"
-    file.write_bytes(b"content")
-    run_id = tracker.open_run(trial(study))
-    tracker.upload(run_id, {"file": file})
-    with pytest.raises(ArtifactMissing, match="not tracked"):
-        tracker.download(run_id, "file", tmp_path / "back")
-    assert tracker.ui_address(run_id) is None
-    assert tracker.running_trials(study) == {}
 
 
 def test_trials_nest_below_their_study_in_an_experiment_of_its_name(
@@ -334,13 +321,21 @@ def test_only_a_server_has_pages(mlflow_tracker: MlflowTracker, study: str) -> N
 def test_a_deleted_experiment_is_refused_with_what_to_do(mlflow_tracker: MlflowTracker, study: str) -> None:
     run_id = mlflow_tracker.open_run(trial(study))
     MlflowClient(mlflow_tracker.address).delete_experiment(stored(mlflow_tracker, run_id).info.experiment_id)
-    with pytest.raises(TrackingRefused, match="was deleted: restore it"):
+    with pytest.raises(
+        TrackingRefused, match=r"was deleted\. Restore it, with its runs: .*mlflow experiments restore -x \d+"
+    ):
         mlflow_tracker.open_run(trial(study))
 
 
 def test_what_a_server_will_never_accept_is_refused(mlflow_tracker: MlflowTracker, study: str) -> None:
     mlflow_tracker.open_run(trial(study))
-    with pytest.raises(TrackingRefused, match=r"does not accept this: .*nosuchrun"):
+    with pytest.raises(TrackingRefused, match=r"does not accept this: .*not found\.$"):
+        mlflow_tracker.register_champion(f"models:/m-{'0' * 32}", "omad-a", None)
+
+
+def test_a_run_that_is_not_there_is_told_from_a_refusal(mlflow_tracker: MlflowTracker, study: str) -> None:
+    mlflow_tracker.open_run(trial(study))
+    with pytest.raises(RunDeleted, match="nosuchrun"):
         mlflow_tracker.log_rows("nosuchrun", [Row(1, 2, {"a": 1.0})])
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tracking.mlflow_tracker import MlflowTracker
-from tracking.point import Row
+from tracking.machine.system import SystemWatch
+from tracking.mlflow.tracker import MlflowTracker
+from tracking.row import Row
 from tracking.sender import send_curve
-from tracking.spool import Spool
-from tracking.system import SystemWatch
+from tracking.spool.spool import Spool
 from tracking.tracker import RunInfo
 
 pytestmark = [

@@ -12,9 +12,9 @@ import pytest
 from omad_core.config import EnvConfig
 from omad_core.envs import make_env
 from omad_core.envs.base import VectorEnv
-from omad_core.envs.mujoco_log import reading_a_model
+from omad_core.envs.catalog import TASKS
+from omad_core.envs.mujoco.warnings_log import reading_a_model
 from omad_core.task import TaskSpec
-from omad_core.tasks import TASKS
 
 with contextlib.redirect_stderr(io.StringIO()):
     from gymnasium_robotics import mamujoco_v1

@@ -8,9 +8,9 @@ import pytest
 
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
+from omad_core.envs.catalog import TASKS, find
 from omad_core.envs.unsupported import MUJOCO, SPREAD
 from omad_core.errors import TaskError
-from omad_core.tasks import TASKS, find
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -32,7 +32,7 @@ def test_an_unknown_task_names_the_nearest() -> None:
         find("ant_2x4_d")
 
 
-@pytest.mark.parametrize("module", ["omad_core.tasks", "omad_core.envs"])
+@pytest.mark.parametrize("module", ["omad_core.envs.catalog", "omad_core.envs"])
 def test_reading_the_catalog_imports_no_simulator(module: str) -> None:
     heavy = {"torch", "mujoco", "gymnasium", "gymnasium_robotics", "pettingzoo", "mpe2"}
     code = f"import {module}, sys; print(*({heavy} & set(sys.modules)))"

@@ -7,9 +7,9 @@ import pytest
 
 from omad_core.config import EnvConfig
 from omad_core.envs import make_env, make_spec
-from omad_core.envs.base import EnvState
-from omad_core.errors import CheckpointError, ConfigError, OmadError, TaskError
-from omad_core.tasks import TASKS
+from omad_core.envs.base import EnvState, StepRaised
+from omad_core.envs.catalog import TASKS
+from omad_core.errors import CheckpointError, ConfigError, NotFinite, OmadError, TaskError
 
 RELAY = "toy_worlds:saving_relay"
 EVERY = [*TASKS, RELAY]
@@ -27,7 +27,7 @@ def config(task: str) -> EnvConfig:
     return EnvConfig(args={"length": 50}) if task == RELAY else RANDOM
 
 
-def course(env: Any, actions: np.ndarray, index: list[int] | None = None) -> list[tuple[Any, ...]]:
+def trajectory(env: Any, actions: np.ndarray, index: list[int] | None = None) -> list[tuple[Any, ...]]:
     """Everything that steps with actions [T, n, A, U] answer, to compare exactly."""
     return [tuple(array.tolist() for array in env.step(joint, index)) for joint in actions]
 
@@ -41,17 +41,17 @@ def draw(env: Any, steps: int, count: int, seed: int = 0) -> np.ndarray:
 def test_a_restored_environment_continues_bit_for_bit(task: str, build: Any) -> None:
     env = build(task, 2, env=config(task))
     env.reset([0, 1], [5, 6])
-    course(env, draw(env, 10, 2))
+    trajectory(env, draw(env, 10, 2))
     saved = env.save(1)
     seen = [array[1].tolist() for array in env.observe()]
     actions = draw(env, 15, 1, seed=1)
-    expected = course(env, actions, [1])
+    expected = trajectory(env, actions, [1])
     other = build(task, 3, env=config(task))
     other.reset([0, 1, 2], [7, 8, 9])
-    course(other, draw(other, 4, 3, seed=2))
+    trajectory(other, draw(other, 4, 3, seed=2))
     other.restore(2, saved)
     assert [array[2].tolist() for array in other.observe()] == seen
-    assert course(other, actions, [2]) == expected
+    assert trajectory(other, actions, [2]) == expected
 
 
 SHORT = {"hopper": "max_episode_steps", "simple_spread_n3": "max_cycles", RELAY: "max_episode_steps"}
@@ -64,7 +64,7 @@ def test_a_restored_environment_is_truncated_when_the_saved_one_would_have_been(
     short = EnvConfig(args={**config(task).args, SHORT[task]: 7})
     env, other = build(task, env=short), build(task, env=short)
     env.reset([0], [1])
-    course(env, draw(env, 3, 1))
+    trajectory(env, draw(env, 3, 1))
     other.restore(0, env.save(0))
     truncated = [bool(other.step(joint).truncated[0]) for joint in draw(other, 4, 1, seed=1)]
     assert truncated == [False, False, False, True]
@@ -77,7 +77,7 @@ def test_a_saved_state_is_made_of_arrays_and_is_not_touched_by_later_steps(task:
     saved = env.save(0)
     assert all(isinstance(array, np.ndarray) and array.dtype.kind in "fiub" for array in saved.values())
     before = {name: array.tolist() for name, array in saved.items()}
-    course(env, draw(env, 5, 1))
+    trajectory(env, draw(env, 5, 1))
     assert {name: array.tolist() for name, array in saved.items()} == before
 
 
@@ -86,11 +86,11 @@ def test_environments_of_one_vector_do_what_each_does_alone(task: str, build: An
     together = build(task, 3, env=config(task))
     together.reset([0, 1, 2], [1, 2, 3])
     actions = draw(together, 20, 3)
-    courses = course(together, actions)
+    courses = trajectory(together, actions)
     for i, seed in enumerate([1, 2, 3]):
         alone = build(task, 1, env=config(task))
         alone.reset([0], [seed])
-        mine = course(alone, actions[:, i : i + 1])
+        mine = trajectory(alone, actions[:, i : i + 1])
         assert mine == [tuple([array[i]] for array in step) for step in courses]
 
 
@@ -100,8 +100,8 @@ def test_threads_change_nothing(task: str, build: Any) -> None:
     for env in (one, three):
         env.reset(range(5), range(5))
     actions = draw(one, 20, 5)
-    assert course(one, actions) == course(three, actions)
-    assert course(one, actions[:, :2], [4, 1]) == course(three, actions[:, :2], [4, 1])
+    assert trajectory(one, actions) == trajectory(three, actions)
+    assert trajectory(one, actions[:, :2], [4, 1]) == trajectory(three, actions[:, :2], [4, 1])
 
 
 @pytest.mark.parametrize("task", KINDS)
@@ -110,11 +110,13 @@ def test_stepping_some_leaves_the_others_as_they_were(task: str, build: Any) -> 
     for each in (env, full):
         each.reset([0, 1, 2], [1, 2, 3])
     actions = draw(env, 8, 3)
-    chosen = course(env, actions[:, [2, 0]], [2, 0])
+    chosen = trajectory(env, actions[:, [2, 0]], [2, 0])
     assert env.observe()[0][1].tolist() == full.observe()[0][1].tolist()
-    everything = course(full, actions)
+    everything = trajectory(full, actions)
     assert chosen == [tuple([array[2], array[0]] for array in step) for step in everything]
-    assert course(env, actions[:, 1:2], [1]) == [tuple([array[1]] for array in step) for step in everything]
+    assert trajectory(env, actions[:, 1:2], [1]) == [
+        tuple([array[1]] for array in step) for step in everything
+    ]
 
 
 @pytest.mark.parametrize("task", KINDS)
@@ -122,10 +124,10 @@ def test_an_episode_is_determined_by_its_seed_alone(task: str, build: Any) -> No
     env = build(task, 2, env=config(task))
     env.reset([0, 1], [4, 4])
     actions = np.repeat(draw(env, 10, 1), 2, axis=1)
-    first = course(env, actions)
+    first = trajectory(env, actions)
     assert all(array[0] == array[1] for step in first for array in step)
     env.reset([1, 0], [4, np.int64(4)])
-    assert course(env, actions) == first
+    assert trajectory(env, actions) == first
     env.reset([0], [5])
     assert env.observe()[0][0].tolist() != env.observe()[0][1].tolist()
 
@@ -136,7 +138,7 @@ def test_what_was_answered_stays_as_it_was(task: str, build: Any) -> None:
     env.reset([0], [1])
     answers = [*env.observe(), *env.step(draw(env, 1, 1)[0])]
     before = [array.tolist() for array in answers]
-    course(env, draw(env, 3, 1, seed=2))
+    trajectory(env, draw(env, 3, 1, seed=2))
     assert [array.tolist() for array in answers] == before
 
 
@@ -160,9 +162,9 @@ def test_padded_action_dimensions_change_nothing(task: str, build: Any) -> None:
     actions = draw(env, 10, 1)
     padded = np.arange(env.spec.action_width) >= np.array(env.spec.action_dims)[:, None]
     env.reset([0], [1])
-    expected = course(env, actions)
+    expected = trajectory(env, actions)
     env.reset([0], [1])
-    assert course(env, np.where(padded, 9.0, actions)) == expected
+    assert trajectory(env, np.where(padded, 9.0, actions)) == expected
 
 
 def spoiled(saved: EnvState) -> list[EnvState]:
@@ -202,6 +204,37 @@ def test_environments_that_do_not_exist_or_come_twice_are_refused(
     env.reset([0, 1], [0, 1])
     with pytest.raises(TaskError, match=r"environments \["):
         env.step(draw(env, 1, len(index))[0], index)
+
+
+@pytest.mark.parametrize("task", ["hopper", "halfcheetah_2x3", "ant_4x2"])
+def test_a_reward_that_cannot_be_trained_with_is_told_and_costs_its_neighbours_nothing(
+    task: str, build: Any
+) -> None:
+    env = build(task, 3, env=EnvConfig(args={"ctrl_cost_weight": 1e300}))
+    env.reset([0, 1, 2], [1, 2, 3])
+    actions = draw(env, 2, 2)
+    actions[0], actions[1, 0] = 0.0, 0.0
+    env.step(actions[0], [0, 2])
+    with pytest.raises(
+        StepRaised, match=f"{task}: the team reward was -.* at step 2 of the environment, beyond"
+    ) as told:
+        env.step(actions[1], [0, 2])
+    assert list(told.value.errors) == [2]
+    assert isinstance(told.value.errors[2], NotFinite)
+    assert np.isfinite(told.value.answer.reward[0])
+    env.reset([2], [3])
+
+
+@pytest.mark.parametrize("task", ["simple_spread_n3", "simple_adversary_n2"])
+def test_a_world_that_is_nowhere_is_told(task: str, build: Any) -> None:
+    env = build(task, 2)
+    env.reset([0, 1], [1, 2])
+    saved = env.save(1)
+    env.restore(1, {**saved, "position": np.full_like(saved["position"], np.nan)})
+    words = f"{task}: the team reward was nan at step 1 of the environment"
+    with np.errstate(invalid="ignore"), pytest.raises(StepRaised, match=words) as told:
+        env.step(draw(env, 1, 2)[0])
+    assert list(told.value.errors) == [1]
 
 
 def test_actions_of_the_wrong_shape_are_refused(build: Any) -> None:

@@ -135,7 +135,7 @@ class Deserted(Relay):
         return told
 
 
-class Switches(Relay):
+class ButtonWorld(Relay):
     """Agents that press one of three buttons."""
 
     def action_space(self, agent: str) -> Discrete:
@@ -163,5 +163,5 @@ def saving_relay(length: int = 5) -> SavingRelay:
     return SavingRelay(length)
 
 
-locked, mortal, deserted, switches, unbounded, empty = Locked, Mortal, Deserted, Switches, Unbounded, Empty
+locked, mortal, deserted, switches, unbounded, empty = Locked, Mortal, Deserted, ButtonWorld, Unbounded, Empty
 not_a_factory = 3

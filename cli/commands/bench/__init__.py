@@ -1,0 +1,1 @@
+"""What this machine, and what a database, can do, measured."""

@@ -1,0 +1,247 @@
+"""omad-search status: a study at this moment, once or continuously."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
+from cli.setup import lookup
+from cli.show import as_json
+from cli.show.console import next_step, out, say
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from search.storage.store import Store
+    from search.view.confirmation import ConfirmationView
+    from search.view.views import StudyView
+
+WATCH_SECONDS = 1.0
+SHOWN = 1_000
+"""Trials of which parameters and curves are read: more than a terminal has lines."""
+WATCH_SHARE = 2.0
+"""A pause is at least so many times as long as reading took: a large study is not read without end."""
+
+CREATION_SECONDS = 60.0
+"""How long after the end of a search its confirmation may be begun: workers send the last results first."""
+
+V = TypeVar("V")
+Show = Callable[["StudyView", str], None]
+"""Shows a study; with a sentence, as it was before its storage became unavailable."""
+
+
+def status(
+    study: StudyIfAny = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking: Tracking = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on showing it until it has ended; with --json one line a second."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show a study or a comparison: trials in work, best so far, time left, who works at what and until when."""
+    if study is not None and lookup.is_comparison(storage, study):
+        _show_comparison(storage, study, tracking, watch, json)
+        return
+    if watch:
+        _watch(study, storage, tracking, json)
+        return
+    seen, held_out = lookup.view_of_pair(storage, study, tracking, None if json else SHOWN)
+    if json:
+        as_json.show(as_json.plain(seen) | {"confirmation": _document(held_out)})
+        return
+    from cli.show.status import StatusView
+
+    out().print(StatusView(seen, leases=True, whole=True))
+    _print_failures(seen)
+    _tell_unpublished(seen)
+    if held_out is not None:
+        _print_confirmation(held_out)
+    if seen.wanted in ("moving", "moved"):
+        _say_moved(storage, seen.name)
+    elif seen.ended and (seen.parent or seen.best is not None):
+        next_step(f"best {seen.parent or seen.name}")
+
+
+def _show_comparison(storage: str, name: str, tracking: str | None, watch: bool, json: bool) -> None:
+    from cli.show.comparison import status as comparison_status
+    from search.comparison import tables, view
+
+    with lookup.open_searches_for_reading(storage, name) as (store, handles):
+        views = _views(lambda: view.read(store, handles, lookup.tracking_address(handles[0], tracking)))
+        if json:
+            for seen, _ in views:
+                if not watch:
+                    as_json.show(tables.document(seen))
+                    return
+                as_json.show_line(tables.document(seen))
+                if seen.ended:
+                    return
+        elif watch:
+            comparison_status.watch(views)
+        else:
+            comparison_status.show(next(views)[0])
+
+
+def _document(held_out: "ConfirmationView | None") -> dict[str, object] | None:
+    if held_out is None:
+        return None
+    from search.view.confirmation import as_document
+
+    return {**as_document(held_out), "trials": held_out.study.trials, "wanted": held_out.study.wanted}
+
+
+def _print_confirmation(held_out: "ConfirmationView") -> None:
+    """Below its search, indented."""
+    from rich.padding import Padding
+
+    from cli.show.report import confirmed_sentence, confirmed_table, other_candidates
+    from cli.show.status import StatusView
+
+    shown: list[RenderableType] = [confirmed_sentence(held_out), confirmed_table(held_out)]
+    shown += other_candidates(held_out)
+    if not held_out.study.ended:
+        shown.append(StatusView(held_out.study, leases=True, whole=True))
+    for each in shown:
+        out().print(Padding(each, (0, 0, 0, 2)))
+    _tell_unpublished(held_out.study)
+
+
+def _say_moved(storage: str, study: str) -> None:
+    from search.errors import SpecConflict
+    from search.steering.commands import refuse_moved
+
+    with lookup.open_study_for_reading(storage, study) as (store, handle):
+        try:
+            refuse_moved(store, handle)
+        except SpecConflict as told:
+            say(str(told))
+
+
+def _print_failures(seen: "StudyView") -> None:
+    """Say why trials failed, reasons grouped."""
+    from cli.show.plain_lines import failure_lines
+
+    for line in failure_lines(seen):
+        say(line)
+
+
+def _tell_unpublished(seen: "StudyView") -> None:
+    if seen.unpublished:
+        numbers = ", ".join(map(str, seen.unpublished))
+        say(f"not in MLflow yet: trial {numbers}; `omad-search sync {seen.name}` where they ran sends them")
+
+
+def _watch(study: str | None, storage: str, tracking: str | None, json: bool) -> None:
+    console = out()
+    if json:
+        _follow(study, storage, tracking, _in_lines(as_json.show_line), recent=None)
+        return
+    if not console.is_terminal:
+        from cli.show.plain_lines import PlainLines
+
+        lines: dict[str, PlainLines] = {}
+
+        def tell(seen: "StudyView") -> None:
+            lines.setdefault(seen.name, PlainLines()).show(seen)
+
+        seen = _follow(study, storage, tracking, _in_lines(tell))
+        _print_end(seen, storage, tracking)
+        return
+    from rich.live import Live
+
+    from cli.show.status import StatusView
+
+    with Live(console=console, auto_refresh=False) as live:
+
+        def show(seen: "StudyView", outage: str) -> None:
+            live.update(StatusView(seen, "Ctrl-C ends this view", outage, leases=True), refresh=True)
+
+        seen = _follow(study, storage, tracking, show)
+        live.update(StatusView(seen, leases=True), refresh=True)
+    _print_end(seen, storage, tracking)
+
+
+def _print_end(seen: "StudyView", storage: str, tracking: str | None) -> None:
+    """What was wrong, and where its confirmation was followed to its end what that showed."""
+    _print_failures(seen)
+    if not seen.parent:
+        _tell_unpublished(seen)
+        return
+    _, held_out = lookup.view_of_pair(storage, seen.parent, tracking, SHOWN)
+    if held_out is not None:
+        _print_confirmation(held_out)
+
+
+def _in_lines(tell: Callable[["StudyView"], None]) -> Show:
+    """Print what is new to stdout and, once per outage, to stderr that the storage is unavailable."""
+    told: list[str] = []
+
+    def show(seen: "StudyView", outage: str) -> None:
+        if not outage:
+            told.clear()
+            tell(seen)
+        elif not told:
+            told.append(outage)
+            say(outage, stderr=True)
+
+    return show
+
+
+def _follow(
+    study: str | None, storage: str, tracking: str | None, show: Show, recent: int | None = SHOWN
+) -> "StudyView":
+    """Show a study again and again; as it is when it has ended. Raises SpecConflict once it was moved."""
+    from search.slots.studies import open_study, refuse_deleted
+    from search.steering.commands import refuse_moved
+
+    with lookup.open_study_for_reading(storage, study) as (store, handle):
+
+        def read() -> "StudyView":
+            refuse_deleted(store, handle)
+            return lookup.read_current(store, open_study(store, handle.name), tracking, recent)
+
+        views = _views(read)
+        last = float("-inf")  # when something was left to train
+        while True:
+            seen, outage = next(views)
+            show(seen, outage)
+            if not seen.ended:
+                last = time.monotonic()
+            elif not outage and not (time.monotonic() - last < CREATION_SECONDS and _begins(store, seen)):
+                return seen
+            if seen.wanted == "moved":
+                refuse_moved(store, open_study(store, handle.name))
+
+
+def _begins(store: "Store", seen: "StudyView") -> bool:
+    """Whether a worker is about to make, or to extend, the confirmation of a search that has just ended."""
+    from search.confirmation.creation import lacks
+    from search.confirmation.pair import search_of
+    from search.errors import StorageUnavailable
+    from search.slots.studies import open_study
+
+    try:
+        return seen.wanted == "running" and lacks(store, search_of(store, open_study(store, seen.name)))
+    except StorageUnavailable:
+        return True
+
+
+def _views(read: Callable[[], V]) -> Iterator[tuple[V, str]]:
+    """A study or comparison now, or as last read with a sentence on the outage; the first read raises it."""
+    from search.errors import StorageUnavailable
+
+    began = time.monotonic()
+    seen, outage = read(), ""
+    while True:
+        spent = time.monotonic() - began
+        yield seen, outage
+        time.sleep(max(WATCH_SECONDS, WATCH_SHARE * spent))
+        began = time.monotonic()
+        try:
+            seen, outage = read(), ""
+        except StorageUnavailable as error:
+            outage = f"storage away, trying again; this is how it was: {error}"

@@ -1,0 +1,201 @@
+"""Compare: from options to the studies of a comparison, created or joined."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cli.setup.create import Opened, build, open_for_running
+from cli.setup.existing import existing_spec
+from omad_core import settings
+from omad_core.errors import ConfigError
+from search.comparison.algorithms import requested_for
+from search.comparison.members import comparison_of, members, refuse_taken
+from search.comparison.run import comparison_info
+from search.errors import SpecConflict, StorageEmpty
+from search.recording.tracking_store import ensure_recorded
+from search.slots import budget
+from search.slots.studies import create_study
+from search.storage.store import Store, look_into
+from search.study import catalog
+from search.study.comparison import DEFAULT_SUFFIX, Comparison, member_name, refuse_comparison_name
+from search.study.confirm import Confirm
+from search.study.requested import Requested
+from search.study.study_spec import StudySpec
+from tracking.tracker import RunInfo, Tracker
+
+HELD_OUT_SEEDS = 5
+"""Held-out seeds of a new comparison that was given no other number."""
+ALIKE = ("task", "seeds", "seed", "score_evaluations", "sampler", "pruner", "profile")
+"""What the studies of a comparison have in common, beside their trials and steps."""
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """One algorithm's study, which exists already or is to be created."""
+
+    algorithm: str
+    requested: Requested
+    spec: StudySpec
+    """The stored one, or that of the new study, whose comparison has no uid yet."""
+    exists: bool
+
+
+@dataclass(frozen=True)
+class OpenedComparison:
+    """A comparison that exists now."""
+
+    name: str
+    studies: Sequence[Opened]
+    """The first one's algorithm is the one that others are compared with."""
+    run: RunInfo
+    """Its own run in MLflow."""
+    run_id: str
+    wish: Confirm | None
+    """The held-out seeds that were typed; None where none were."""
+    created: bool
+    """Whether it is new."""
+    added: int
+    """Trials by which its budgets were extended."""
+
+
+def comparison_name(requested: Requested, name: str | None) -> str:
+    """The name that was given, or the task's. Raises ConfigError, TaskError."""
+    task = catalog.find(requested.task or "hopper")
+    chosen = name or task.name + DEFAULT_SUFFIX
+    refuse_comparison_name(chosen)
+    return chosen
+
+
+def plan_members(
+    storage: str,
+    tracking: str | None,
+    name: str,
+    algorithms: Sequence[str],
+    requested: Requested,
+    seeds: int | None,
+    has_gpu: bool,
+) -> list[PlannedStudy]:
+    """The studies, looked at before anything is made; those that exist first have to fit what was typed.
+
+    Raises ConfigError, TaskError, SpecConflict.
+    """
+    _refuse_names(storage, name, algorithms)
+    found = [
+        _look(storage, tracking, name, each, requested_for(each, requested), has_gpu) for each in algorithms
+    ]
+    there = next((each.spec for each in found if each.exists), None)
+    known = [each if each.exists else _new(each, name, there, seeds, has_gpu) for each in found]
+    for each in known[1:]:
+        _refuse_unequal(known[0], each)
+    return known
+
+
+def _refuse_names(storage: str, name: str, algorithms: Sequence[str]) -> None:
+    try:
+        with look_into(storage) as store:
+            refuse_taken(store, name, algorithms)
+    except StorageEmpty:
+        return
+
+
+def _look(
+    storage: str, tracking: str | None, name: str, algorithm: str, requested: Requested, has_gpu: bool
+) -> PlannedStudy:
+    study = member_name(name, algorithm)
+    try:
+        stored = existing_spec(storage, study, requested, tracking)
+    except SpecConflict as error:
+        raise SpecConflict(_advise(str(error))) from None
+    if stored is None:
+        return PlannedStudy(algorithm, requested, build(requested, study, has_gpu), exists=False)
+    return PlannedStudy(algorithm, requested, stored, exists=True)
+
+
+def _advise(sentence: str) -> str:
+    """What refuses a study names `run`; here it is another comparison that can be begun."""
+    return sentence.partition(". Leave these options out")[0].partition(". Begin another study")[0] + (
+        ". Type what the comparison was begun with, or begin another one with --name"
+    )
+
+
+def _new(
+    member: PlannedStudy, name: str, there: StudySpec | None, seeds: int | None, has_gpu: bool
+) -> PlannedStudy:
+    """A study that is to be made; beside others that exist it has their profile and held-out seeds."""
+    requested, spec = member.requested, member.spec
+    if there is not None and requested.profile is None:
+        requested = replace(requested, profile=there.profile)
+        spec = build(requested, spec.name, has_gpu)
+    known = there.confirm.seeds if there is not None and there.confirm else HELD_OUT_SEEDS
+    own = replace(spec, confirm=Confirm(1, seeds or known), comparison=Comparison(name, ""))
+    return replace(member, requested=requested, spec=own)
+
+
+def _refuse_unequal(first: PlannedStudy, other: PlannedStudy) -> None:
+    """Raise SpecConflict where two algorithms would not be tuned and trained alike."""
+    ours = {part: getattr(first.spec, part) for part in ALIKE} | _lengths(first.spec)
+    theirs = {part: getattr(other.spec, part) for part in ALIKE} | _lengths(other.spec)
+    differing = [
+        f"{part} {getattr(theirs[part], 'name', theirs[part])} (with {first.algorithm} "
+        f"{getattr(ours[part], 'name', ours[part])})"
+        for part in ours
+        if ours[part] != theirs[part]
+    ]
+    if differing:
+        raise SpecConflict(
+            f"{other.algorithm} would be compared with {'; '.join(differing)}: a comparison gives all algorithms the "
+            "same, so give the same options as when it was begun, or begin another one with --name"
+        )
+
+
+def _lengths(spec: StudySpec) -> dict[str, object]:
+    paths = ("env_steps", "random_steps", "evaluation.every_steps", "evaluation.episodes")
+    return {path: settings.get(spec.config, path) for path in paths}
+
+
+def open_comparison(
+    store: Store, tracker: Tracker, name: str, planned: Sequence[PlannedStudy], seeds: int | None
+) -> OpenedComparison:
+    """Create or join its studies, all with the largest budget of them. Raises SpecConflict, ConfigError."""
+    tracker.check_study(name)
+    for each in members(store, name):
+        if each.tracking_run is not None:
+            ensure_recorded(store, each, tracker)  # in another store, and nothing is made in this one
+    own = _identified(store, name, planned)
+    identified = [each if each.exists else _with(each, own) for each in planned]
+    info = comparison_info(identified[0].spec, own, store.address)
+    run_id = tracker.open_run(info)  # before its studies' runs, which are below it
+    tracker.resume_run(run_id)
+    opened = [open_for_running(store, tracker, each.spec, each.requested) for each in identified]
+    more = [each for each in members(store, name) if each.uid not in {o.handle.uid for o in opened}]
+    opened += [
+        Opened(each, StudySpec.from_json(each.spec), each.tracking_run or "", False, 0) for each in more
+    ]
+    added = sum(each.added for each in opened)
+    largest = max(budget.counts(store, each.handle.study_id).total for each in opened)
+    added += sum(budget.extend(store, each.handle.study_id, largest) for each in opened)
+    wish = Confirm(1, seeds) if seeds else None
+    created = not any(each.exists for each in planned)
+    return OpenedComparison(name, opened, info, run_id, wish, created, added)
+
+
+def _with(member: PlannedStudy, own: Comparison) -> PlannedStudy:
+    return replace(member, spec=replace(member.spec, comparison=own))
+
+
+def _identified(store: Store, name: str, planned: Sequence[PlannedStudy]) -> Comparison:
+    """The comparison with its uid: that of the studies which are there, or of the first one, made now.
+
+    Of two commands that begin it at the same moment, both go on with the uid of the study that was made first.
+    """
+    for each in members(store, name):
+        if (known := comparison_of(each)) is not None:
+            return known
+    first = _with(planned[0], Comparison(name, uuid.uuid4().hex)).spec
+    made = create_study(store, first.name, first.trials, first.to_json(), [first.defaults()])
+    stored = comparison_of(made)
+    if stored is None:
+        raise ConfigError(
+            f"study {first.name!r} was made by another command at this moment: type this one again"
+        )
+    return stored

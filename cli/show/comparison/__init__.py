@@ -1,0 +1,1 @@
+"""Rendering of comparisons: while they run, and in the end."""

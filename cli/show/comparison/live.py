@@ -1,0 +1,122 @@
+"""A comparison while it runs: a row an algorithm, below them the trainings that are at work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from cli.show import numbers
+from cli.show.sparkline import scale, sparkline
+from cli.show.status import STYLES, fitting
+from cli.show.tables import drop_columns
+from search.comparison.view import AlgorithmView, ComparisonView
+from search.view.views import StudyView, TrialView
+
+OVERHEAD = 9
+"""Lines beside the rows of algorithms and trainings."""
+CURVE_WIDTH = 16
+SPARE = ("updates/s", "steps/s", "curve")
+"""Columns of trainings that a narrow terminal has no room for, the least important first."""
+SPARE_OF_ALGORITHMS = ("left", "defaults")
+
+
+@dataclass(frozen=True)
+class ComparisonLiveView:
+    """What `compare` shows while it runs."""
+
+    comparison: ComparisonView
+    elapsed_seconds: float = 0.0
+    note: str = ""
+    """One line below all, such as what Ctrl-C does."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        seen, overflow = self.comparison, fitting(options)
+        places = f"{seen.algorithms[0].search.storage}  MLflow {seen.algorithms[0].search.tracking}"
+        head = f"{seen.name}  task {seen.task}  {numbers.duration(self.elapsed_seconds)} elapsed  {places}"
+        yield Text(head, style="bold", no_wrap=True, overflow=overflow)
+        yield drop_columns(console, algorithm_table(seen), options.max_width, SPARE_OF_ALGORITHMS)
+        room = max(2, options.size.height - OVERHEAD - len(seen.algorithms))
+        table = training_table(seen, room, options.ascii_only)
+        if table.row_count:
+            yield drop_columns(console, table, options.max_width, SPARE)
+        if self.note:
+            yield Text(self.note, style="dim", no_wrap=True, overflow=overflow)
+
+
+def algorithm_table(seen: ComparisonView) -> Table:
+    """How far each algorithm is, and its best so far."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for title in ("algorithm", "trials", "best", "defaults", "held-out", "tuned, held out", "left"):
+        table.add_column(title, justify="left" if title == "algorithm" else "right", no_wrap=True)
+    for each in seen.algorithms:
+        table.add_row(*_row(each))
+    return table
+
+
+def _row(each: AlgorithmView) -> list[str]:
+    search, held_out = each.search, each.confirmation
+    default = search.default.score if search.default and search.default.state == "complete" else None
+    trained, value = "", ""
+    if held_out is not None:
+        trained = f"{sum(t.ended for t in held_out.study.trials)}/{len(held_out.study.trials)}"
+        known = held_out.best.estimate if held_out.best else None
+        value = numbers.score(known.point if known else None)
+    current = search if not search.ended or held_out is None else held_out.study
+    return [
+        each.name,
+        f"{sum(t.ended for t in search.trials)}/{len(search.trials)}",
+        numbers.score(search.best.score if search.best else None),
+        numbers.score(default),
+        trained,
+        value,
+        "ended" if each.ended else numbers.remaining(current.eta_seconds),
+    ]
+
+
+def training_table(seen: ComparisonView, room: int, ascii_only: bool = False) -> Table:
+    """Trainings at work or half-trained, as many as there is room for."""
+    found = list(_at_work(seen))
+    low, high = scale(trial.curve for _, trial in found)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for title in ("at work", "state", "steps", "curve", "return", "steps/s", "updates/s"):
+        left = title in ("at work", "state", "curve")
+        table.add_column(title, justify="left" if left else "right", no_wrap=True)
+    for name, trial in found[:room]:
+        curve = sparkline(trial.curve, CURVE_WIDTH, low, high, ascii_only)
+        running = trial.state == "running"
+        rates = [
+            numbers.rate(each) if running else ""
+            for each in (trial.steps_per_second, trial.updates_per_second)
+        ]
+        steps = f"{trial.step:,}/{trial.env_steps:,}"
+        state = Text(trial.state, style=STYLES[trial.state])
+        table.add_row(f"{name} {trial.name}", state, steps, curve, numbers.score(trial.score), *rates)
+    return table
+
+
+def _at_work(seen: ComparisonView) -> Sequence[tuple[str, TrialView]]:
+    return [
+        (each.name, trial)
+        for each in seen.algorithms
+        for study in each.studies
+        for trial in study.trials
+        if trial.state in ("running", "released")
+    ]
+
+
+def progress(seen: ComparisonView) -> str:
+    """Such as `omad 3/12 trials, hasac 12/12 trials and 4/10 held-out trainings`."""
+    parts = []
+    for each in seen.algorithms:
+        part = f"{each.name} {_ended(each.search, 'trial')}"
+        if each.confirmation is not None:
+            part += f" and {_ended(each.confirmation.study, 'held-out training')}"
+        parts.append(part)
+    return ", ".join(parts)
+
+
+def _ended(study: StudyView, what: str) -> str:
+    return f"{sum(trial.ended for trial in study.trials)}/{numbers.count(len(study.trials), what)}"

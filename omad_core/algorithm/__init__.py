@@ -1,0 +1,1 @@
+"""The algorithm: objectives, policies, critics, their weights and their updates."""

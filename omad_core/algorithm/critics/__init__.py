@@ -1,0 +1,1 @@
+"""Critics: distributions of the return of all agents together."""

@@ -1,0 +1,1 @@
+"""Objectives: what policies and critics are trained towards, one file of equations each."""

@@ -1,0 +1,1 @@
+"""Policies: how an agent draws an action."""

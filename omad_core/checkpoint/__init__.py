@@ -1,0 +1,1 @@
+"""Checkpoints: the complete state of a member, as files."""

@@ -1,0 +1,1 @@
+"""Layers, normalisation and the optimiser, for many networks at once."""

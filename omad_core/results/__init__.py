@@ -1,0 +1,1 @@
+"""Results: assessing policies, and statistics over seeds."""

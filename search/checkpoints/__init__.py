@@ -1,0 +1,1 @@
+"""A worker's folders and checkpoints."""

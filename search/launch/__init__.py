@@ -1,0 +1,1 @@
+"""Starting workers: supervised processes here, jobs on Slurm, Ray and Kubernetes."""

@@ -1,0 +1,1 @@
+"""What a study records in MLflow."""

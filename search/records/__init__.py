@@ -1,1 +1,0 @@
-"""What is kept of trials beside their results: checkpoints, MLflow runs, models, reports."""

@@ -1,0 +1,1 @@
+"""Reports: figures, videos, exports and the final report."""

@@ -1,0 +1,126 @@
+"""Answer: the first section of a page: what was found, and how sure that is."""
+
+from collections.abc import Sequence
+
+from omad_core.results.statistics import Summary
+from search.reports.markdown import chosen
+from search.reports.page.content import PageTable, Plot, Section
+from search.reports.page.figures import confirmed
+from search.reports.page.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY
+from search.reports.page.view import StudyPage
+from search.view.confirmation import CandidateView, ConfirmationView, comparison_sentence
+from search.view.views import TrialView
+from search.view.wording import count, score, value
+
+MOST_SEEDS = 20
+OTHERS = (GREEN, PURPLE, SKY)
+"""Colours of candidates beside the best and the defaults."""
+
+
+def answer(page: StudyPage) -> Section:
+    """What was found, and how sure that is."""
+    study, found = page.study, page.report.confirmation
+    best = study.best
+    if best is None:
+        return Section("answer", "What was found", "No trial completed, so there is no best one.")
+    scored = study.count("complete")
+    told = [
+        f"The best of {count(scored, 'complete trial')} in the search is trial {best.number}: {score(best.score)}."
+    ]
+    if found is None:
+        lead = f"Not confirmed: trial {best.number} has the best score in the search, {score(best.score)}."
+        told = [f"`omad-search confirm {study.name}` trains it and the defaults again on held-out seeds."]
+    else:
+        lead = f"{found.sentence[:1].upper()}{found.sentence[1:]}."
+        told += other_sentences(found)
+    tables = [held_out_table(found)] if found and found.candidates else []
+    if any((page.report.best, page.report.default, page.report.random)):
+        tables.append(_returns(page, best))
+    tables.append(parameter_table(best, study.default))
+    rows = _rows(found.candidates) if found else []
+    plots = [Plot(POINTS, confirmed.draw_points(rows), POINTS_NOTE)] if rows else []
+    return Section("answer", "What was found", lead, [*told, chosen(scored)], plots, tables)
+
+
+POINTS = "Trained again on seeds that no search has seen: a point a seed"
+POINTS_NOTE = "Bar: interquartile mean; thick line: its 95 % interval over seeds."
+
+
+def _rows(candidates: Sequence[CandidateView]) -> list[confirmed.PointRow]:
+    others = iter(OTHERS * len(candidates))
+    shown = [each for each in candidates if any(value is not None for value in each.values.values())]
+    return [
+        confirmed.PointRow(each.name, each, BLUE if each.best else ORANGE if each.default else next(others))
+        for each in shown
+    ]
+
+
+def other_sentences(found: ConfirmationView) -> list[str]:
+    """Of each candidate beside the best: its difference, and the p-value corrected for their number."""
+    lines = []
+    for each in found.candidates:
+        if not each.best and each.difference is not None:
+            p = "" if each.p_corrected is None else f" (p {each.p_corrected:.2g} after Holm)"
+            lines.append(f"{each.name}: {comparison_sentence(each.difference)}{p}.")
+    return lines
+
+
+def held_out_table(found: ConfirmationView) -> PageTable:
+    """A column a candidate: its value a seed, interquartile mean, interval."""
+    seeds = sorted({seed for each in found.candidates for seed in each.values})
+    rows = [
+        (f"held-out {seed}", *(_value(each, seed) for each in found.candidates))
+        for seed in seeds[:MOST_SEEDS]
+    ]
+    if len(seeds) > MOST_SEEDS:
+        rows.append((f"{len(seeds) - MOST_SEEDS} more seeds: `best --json`", *("" for _ in found.candidates)))
+    known = [each.estimate for each in found.candidates]
+    rows.append(("interquartile mean", *(score(each.point) if each else "-" for each in known)))
+    intervals = [
+        f"{score(each.low)} to {score(each.high)}" if each and each.low is not None else "-" for each in known
+    ]
+    rows.append(("95 % interval over seeds", *intervals))
+    return PageTable("Return on held-out seeds", ("", *(each.name for each in found.candidates)), rows)
+
+
+def _value(each: CandidateView, seed: int) -> str:
+    note, number = each.notes.get(seed, ""), each.values.get(seed)
+    return note if number is None and note else score(number) + ("*" if note else "")
+
+
+def _returns(page: StudyPage, best: TrialView) -> PageTable:
+    default = page.study.default
+    own: list[tuple[str, Summary | None, float | None]] = [
+        (f"best, trial {best.number}", page.report.best, best.score)
+    ]
+    if default is None or default.number != best.number:
+        name = f"defaults, trial {default.number}" if default else "defaults"
+        own.append((name, page.report.default, default.score if default else None))
+    shown = [*own, ("random play", page.report.random, None)]
+    rows = [
+        (
+            name,
+            score(found.mean) if found else "-",
+            f"{score(found.low)} to {score(found.high)}" if found else "-",
+            "-" if number is None else score(number),
+        )
+        for name, found, number in shown
+        if found is not None or number is not None
+    ]
+    episodes = next((each.count for _, each, _ in shown if each), 0)
+    title = f"The search's own policies on {count(episodes, 'fresh episode')}"
+    return PageTable(title, ("", "return", "95 % over episodes", "score in the search"), rows)
+
+
+def parameter_table(best: TrialView, default: TrialView | None) -> PageTable:
+    """The best parameters beside the untuned ones, which they may be themselves."""
+    if default is not None and default.number == best.number:
+        own = [(f"`{path}`", value(each)) for path, each in best.params.items()]
+        return PageTable("Parameters", ("", f"best, trial {best.number}: the defaults"), own)
+    untuned = default.params if default else {}
+    paths = [*best.params, *(path for path in untuned if path not in best.params)]
+    rows = [
+        (f"`{path}`", *(value(side[path]) if path in side else "" for side in (best.params, untuned)))
+        for path in paths
+    ]
+    return PageTable("Parameters", ("", f"best, trial {best.number}", "defaults"), rows)

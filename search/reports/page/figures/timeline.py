@@ -1,0 +1,112 @@
+"""Timeline: who trained what from when to when, what was taken over, and when nobody was at work."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from search.history.attempts import LOST
+from search.reports.page.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, styled, text
+from search.reports.page.view import Work
+from search.view.wording import duration
+
+ENDS = {
+    "complete": GREEN,
+    "pruned": SKY,
+    "diverged": PURPLE,
+    "failed": RED,
+    "raised": RED,
+    LOST: ORANGE,
+    "released": GREY,
+    "at work": BLUE,
+}
+"""Colour by how an attempt ended."""
+TOLD = {"raised": "ended by an error", LOST: "fell silent", "released": "left half-trained"}
+ROW_PIXELS, FRAME_PIXELS, MOST_PIXELS = 24, 110, 900
+SILENCE_SECONDS, SILENCE_SHARE = 60.0, 0.02
+"""Nobody at work for this long, and for this share of the whole, is an outage."""
+
+
+def taken_over(work: Sequence[Work]) -> list[Work]:
+    """Attempts at what another worker had left half-trained, or had fallen silent at."""
+    return [
+        later
+        for earlier, later in pairwise(work)
+        if (earlier.held_out, earlier.attempt.number) == (later.held_out, later.attempt.number)
+        and earlier.attempt.end in (LOST, "raised", "released")
+    ]
+
+
+def outages(work: Sequence[Work]) -> list[tuple[float, float]]:
+    """When nobody was at work between the first attempt and the last; seconds since 1970."""
+    spans = sorted((each.attempt.began_at, _end(each, work)) for each in work)
+    if not spans:
+        return []
+    least = max(SILENCE_SECONDS, SILENCE_SHARE * (max(end for _, end in spans) - spans[0][0]))
+    found, reached = [], spans[0][1]
+    for began, ended in spans[1:]:
+        if began - reached > least:
+            found.append((reached, began))
+        reached = max(reached, ended)
+    return found
+
+
+def draw(work: Sequence[Work]) -> go.Figure:
+    """A row a worker, a bar an attempt, coloured by how it ended; triangles where one was taken over."""
+    owners = sorted({each.attempt.owner for each in work})
+    figure = go.Figure()
+    for end, colour in ENDS.items():
+        if those := [each for each in work if (each.attempt.end or "at work") == end]:
+            _bars(figure, those, TOLD.get(end, end), colour, work)
+    if again := taken_over(work):
+        figure.add_scatter(
+            x=[_time(each.attempt.began_at) for each in again],
+            y=[text(each.attempt.owner) for each in again],
+            mode="markers",
+            marker={
+                "symbol": "triangle-right",
+                "size": 13,
+                "color": "#ffffff",
+                "line": {"color": "#000", "width": 1},
+            },
+            name="taken over",
+            text=[f"{text(each.what)} taken over" for each in again],
+            hoverinfo="text",
+        )
+    for began, ended in outages(work):
+        figure.add_vrect(_time(began), _time(ended), fillcolor=GREY, opacity=0.3, line_width=0)
+    held_out = [each.attempt.began_at for each in work if each.held_out]
+    if held_out and not all(each.held_out for each in work):
+        figure.add_vline(_time(min(held_out)), line={"color": GREY, "dash": "dash", "width": 1})
+    height = min(MOST_PIXELS, ROW_PIXELS * len(owners) + FRAME_PIXELS)
+    styled(figure, "time (UTC)", "", height)
+    figure.update_xaxes(type="date")
+    figure.update_yaxes(type="category", categoryarray=[text(each) for each in reversed(owners)], ticks="")
+    return figure.update_layout(barmode="overlay", showlegend=True, bargap=0.25)
+
+
+def _bars(figure: go.Figure, those: Sequence[Work], name: str, colour: str, work: Sequence[Work]) -> None:
+    lengths = [max(0.0, _end(each, work) - each.attempt.began_at) for each in those]
+    figure.add_bar(
+        orientation="h",
+        base=[_time(each.attempt.began_at) for each in those],
+        x=[1_000.0 * seconds for seconds in lengths],
+        y=[text(each.attempt.owner) for each in those],
+        name=name,
+        marker={"color": colour, "line": {"color": "#ffffff", "width": 0.5}},
+        text=[f"{text(e.what)}: {name} after {duration(s)}" for e, s in zip(those, lengths, strict=True)],
+        textposition="none",
+        hoverinfo="text",
+    )
+
+
+def _end(each: Work, work: Sequence[Work]) -> float:
+    """Of an attempt that is not known to have ended: the last moment of which anything is known."""
+    if each.attempt.ended_at is not None:
+        return max(each.attempt.ended_at, each.attempt.began_at)
+    return max(other.attempt.ended_at or other.attempt.began_at for other in work)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

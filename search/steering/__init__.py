@@ -1,0 +1,1 @@
+"""Steering a study: pausing, stopping, extending, retrying, moving."""

@@ -1,0 +1,1 @@
+"""The machine: cores, provenance, system metrics."""

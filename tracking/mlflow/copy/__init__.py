@@ -1,0 +1,1 @@
+"""Copying a study to another MLflow store."""

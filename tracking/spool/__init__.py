@@ -1,0 +1,1 @@
+"""The spool: curves on local disk until MLflow has them."""
