@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from optuna.samplers import RandomSampler
+
 from search.confirmation.creation import ensure
 from search.slots import lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
@@ -34,6 +36,7 @@ def end(
     lease = claim(store, handle.study_id, Claimant(more.pop("worker", "host:1"), 60.0))
     assert lease is not None
     study = optuna_study(store, handle)
+    study.sampler = RandomSampler(seed=lease.number)
     lease, trial = trial_binding.bind(store, study, lease)
     spec.configs(trial)
     for name, choice in more.items():

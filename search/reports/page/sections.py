@@ -89,7 +89,9 @@ def search_section(page: StudyPage) -> Section:
     if not page.importances:
         return Section("history", "The search", plots=[history])
     told = "How far each parameter alone separates the best tenth of the trials from the others (PED-ANOVA)."
-    mattered = Plot("What mattered", searching.draw_importances(page.drawn), told)
+    if page.importances_rough:
+        told = f"{told} {ROUGH_NOTE}"
+    mattered = Plot("What mattered", searching.draw_importances(page.importances), told)
     return Section("history", "The search", plots=[history, mattered])
 
 
@@ -116,6 +118,7 @@ def parameters(page: StudyPage) -> Section:
     )
 
 
+ROUGH_NOTE = "Of one that depends on another's value, fewer than two trials had it or went without: its share is rough."
 PARALLEL_NOTE = (
     "A line a complete trial; the lighter, the higher its score. None: what a trial does not have."
 )

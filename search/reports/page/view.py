@@ -1,5 +1,6 @@
 """View: what a study's page shows, read once: the page and `report --json` have their numbers from it."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import unescape
@@ -53,6 +54,8 @@ class StudyPage:
     """Whether `work` is from rows of attempts."""
     importances: Mapping[str, float] = field(default_factory=dict)
     """Share of each parameter by PED-ANOVA; none below ten complete trials."""
+    importances_rough: bool = False
+    """Whether some parameter was in too few trials for its share to say much."""
 
     @property
     def study(self) -> StudyView:
@@ -90,7 +93,10 @@ def read(
     )
     if not page.attempts_known:
         page = replace(page, work=_guessed(study, known))
-    return replace(page, importances=_importances(drawn)) if page.enough else page
+    if not page.enough:
+        return page
+    importances, rough = _importances(drawn)
+    return replace(page, importances=importances, importances_rough=rough)
 
 
 def with_returns(page: StudyPage, returns: Mapping[str, Summary]) -> StudyPage:
@@ -117,10 +123,14 @@ def _guessed(study: StudyView, times: Mapping[int, tuple[float, float | None]]) 
     ]
 
 
-def _importances(drawn: optuna.Study) -> Mapping[str, float]:
+def _importances(drawn: optuna.Study) -> tuple[Mapping[str, float], bool]:
+    """The shares, and whether Optuna warns of one: a parameter that hangs on another's value may be in few trials."""
     if len({trial.value for trial in trials.complete(drawn)}) < 2:
-        return {}
-    return optuna.importance.get_param_importances(drawn)
+        return {}, False
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        shares = optuna.importance.get_param_importances(drawn)
+    return shares, any("inaccurate" in str(each.message) for each in warned)
 
 
 def document(page: StudyPage) -> dict[str, Any]:

@@ -49,14 +49,22 @@ def draw_history(studies: Sequence[tuple[str, optuna.Study]]) -> go.Figure:
     return styled(figure, "trial", SCORE)
 
 
-def draw_importances(study: optuna.Study) -> go.Figure:
-    """A bar a parameter: its share of what decides whether a trial is among the best."""
-    figure = visualization.plot_param_importances(study)
-    figure.update_traces(marker={"color": BLUE}, cliponaxis=False)
-    bars = max((len(trace.y) for trace in figure.data), default=1)
-    longest = max((share for trace in figure.data for share in trace.x), default=1.0)
-    styled(figure, "share (PED-ANOVA)", "", 26 * bars + 70)
-    return figure.update_xaxes(range=[0, 1.15 * longest])
+def draw_importances(importances: Mapping[str, float]) -> go.Figure:
+    """A bar a parameter: its share of what decides whether a trial is among the best; the largest on top."""
+    ranked = sorted(importances.items(), key=lambda each: each[1])
+    shares = [share for _, share in ranked]
+    bars = go.Bar(
+        x=shares,
+        y=[name for name, _ in ranked],
+        orientation="h",
+        text=[f"{share:.2f}" if share >= 0.01 else "<0.01" for share in shares],
+        textposition="outside",
+        marker={"color": BLUE},
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+    )
+    figure = styled(go.Figure(bars), "share (PED-ANOVA)", "", 26 * len(ranked) + 70)
+    return figure.update_xaxes(range=[0, 1.15 * max(shares, default=1.0)])
 
 
 def draw_slice(study: optuna.Study, parameter: str) -> go.Figure:

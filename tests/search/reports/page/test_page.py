@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from search.reports.page import making, view
 from search.reports.page.making import MadePage
+from search.reports.page.sections import ROUGH_NOTE
 from search.slots.studies import StudyHandle
 from search.storage.store import Store, open_storage
 from search.storage.tables import AttemptRow, EvaluationRow, Schema
@@ -103,6 +104,16 @@ def test_the_plots_have_the_numbers_of_the_document(page: MadePage, parsed: Pars
     assert dict(zip(bars["y"], bars["x"], strict=True)) == pytest.approx(page.document["importances"])
     assert sum(page.document["importances"].values()) == pytest.approx(1.0)
     assert len(page.document["attempts"]) == 1 + 13 + 6
+
+
+def test_a_parameter_of_a_single_trial_has_a_rough_share_and_that_is_told(store: Store) -> None:
+    handle = new_study(store, "rough", 10)
+    for number in range(10):
+        more = {"rare": "is there"} if number == 3 else {}
+        end(store, handle, "complete", 100.0 + 37.0 * (number * 7 % 10), **more)
+    page = making.make(store, handle, None)
+    assert "rare" in page.document["importances"]
+    assert ROUGH_NOTE in Parsed(page.html).words
 
 
 def test_sections_come_in_order_and_what_went_wrong_is_told(parsed: Parsed) -> None:
