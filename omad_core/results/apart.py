@@ -15,6 +15,11 @@ from omad_core.errors import EnvironmentFailed, OmadError
 
 T = TypeVar("T")
 
+SILENT_SECONDS = 300.0
+"""An environment that answers nothing for longer hangs; all that are played at once are made within it."""
+TICK_SECONDS = 2.0
+"""Looked at so often: time in which this process was suspended counts as one look."""
+
 Progress = Callable[[int, int], None]
 """(episodes that have ended, environment steps played), after every step."""
 
@@ -23,7 +28,10 @@ POSSIBLE = sys.platform == "linux"
 
 
 def apart(task: str, measure: Callable[[Progress], T], progress: Progress) -> T:
-    """What a measurement of a task gives. Raises EnvironmentFailed for what it raises, and where its process dies."""
+    """What a measurement of a task gives.
+
+    Raises EnvironmentFailed for what it raises, where its process dies, and where it is silent for too long.
+    """
     context = get_context("fork")  # nothing that is measured need be sent
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(measure, theirs), daemon=True)
@@ -33,6 +41,7 @@ def apart(task: str, measure: Callable[[Progress], T], progress: Progress) -> T:
     theirs.close()
     try:
         while True:
+            _await_word(task, ours)
             match ours.recv():
                 case "progress", ended, steps:
                     progress(ended, steps)
@@ -50,6 +59,17 @@ def apart(task: str, measure: Callable[[Progress], T], progress: Progress) -> T:
         process.kill()
         process.join()
         ours.close()
+
+
+def _await_word(task: str, pipe: Connection) -> None:
+    """Until there is something to read. Raises EnvironmentFailed."""
+    silent = 0.0
+    while not pipe.poll(TICK_SECONDS):
+        silent += TICK_SECONDS
+        if silent >= SILENT_SECONDS:
+            raise EnvironmentFailed(
+                f"{task} hangs: no step of it has returned for {silent:.0f} s; it is ended"
+            )
 
 
 def _measure(measure: Callable[[Progress], T], pipe: Connection) -> None:

@@ -97,7 +97,7 @@ def test_show_says_what_is_searched_and_what_overrode_what(run: Run, tmp_path: P
     (tmp_path / "s.toml").write_text('task = "hopper"\ntrials = 40\n[space]\nactor.denoising_steps = false')
     text = " ".join(run("show", "s.toml", "--profile", "laptop", "--set", "gamma=0.98").split())
     assert "s: task hopper, profile laptop (s.toml)" in text
-    assert "trials = 40 (s.toml), instead of 10 (studies/_base.toml [profile.laptop]), 50 (" in text
+    assert "trials = 40 (s.toml), instead of 9 (studies/_base.toml [profile.laptop]), 50 (" in text
     assert "not searched" in text
     seen = json.loads(run("show", "s.toml", "--profile", "laptop", "--json"))
     assert seen["spec"]["trials"] == 40

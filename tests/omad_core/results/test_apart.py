@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,23 @@ def test_a_process_that_ends_is_the_environments_failure(end: Callable[[], None]
     ):
         apart("mine:make", measure, lambda *now: seen.append(now))
     assert seen == [(1, 20)]
+
+
+def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omad_core.results.apart.SILENT_SECONDS", 0.6)
+    monkeypatch.setattr("omad_core.results.apart.TICK_SECONDS", 0.2)
+
+    def measure(progress: Progress) -> None:
+        for step in range(4):  # slower than the limit in all, and no step of it
+            progress(step, step)
+            time.sleep(0.3)
+        time.sleep(600)
+
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(EnvironmentFailed, match="mine:make hangs: no step of it has returned for 1 s"):
+        apart("mine:make", measure, lambda *now: seen.append(now))
+    assert len(seen) == 4
+    assert not active_children()
 
 
 def test_what_is_raised_there_is_told_here() -> None:

@@ -202,7 +202,7 @@ def test_what_was_overridden_is_known_with_its_places(file: Path) -> None:
     found = {override.setting: override for override in spec.origin.overrides}
     base = "studies/_base.toml"
     assert (found["trials"].value, found["trials"].source) == (3, "options")
-    assert found["trials"].replaced == ((50, base), (10, f"{base} [profile.laptop]"), (7, str(file)))
+    assert found["trials"].replaced == ((50, base), (9, f"{base} [profile.laptop]"), (7, str(file)))
     assert found["space.gamma"].value == "not searched"
     assert found["space.gamma"].replaced[-1] == ("0.9 to 0.99", str(file))
     assert found["actor.hidden_width"].replaced[-1] == (32, str(file))
