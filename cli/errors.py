@@ -84,7 +84,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _print_sentence(sentence: str, code: int) -> int:
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     err().print(f"error: {redact(sentence)}", soft_wrap=True, style="red")
     return code

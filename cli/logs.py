@@ -2,7 +2,7 @@
 
 import logging
 
-from tracking.redact import redact
+from tracking.redaction import redact
 
 FORMAT = "%(levelname)s %(name)s: %(message)s"
 OURS = ("cli", "search", "tracking", "omad_core")
@@ -10,7 +10,7 @@ CHATTY = ("optuna.storages", "optuna.study", "optuna.trial", "alembic")
 """Set before they are imported, below the roots whose levels they set themselves."""
 
 
-class Redacted(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """Hides passwords and tokens of addresses in the records of all loggers."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -21,7 +21,7 @@ class Redacted(logging.Formatter):
 def configure(debug: bool) -> None:
     """Send logs to stderr: warnings, and with `debug` also what our own rooms say of their work."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Redacted(FORMAT))
+    handler.setFormatter(RedactingFormatter(FORMAT))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in OURS:
         logging.getLogger(room).setLevel(logging.DEBUG if debug else logging.WARNING)
@@ -32,6 +32,6 @@ def configure(debug: bool) -> None:
 def configure_worker() -> None:
     """A worker's log: what it does, with the time."""
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(Redacted(f"%(asctime)s {FORMAT}"))
+        handler.setFormatter(RedactingFormatter(f"%(asctime)s {FORMAT}"))
     for room in OURS:
         logging.getLogger(room).setLevel(min(logging.INFO, logging.getLogger(room).level or logging.INFO))

@@ -30,7 +30,7 @@ from omad_core.nn.layers import real_columns
 from omad_core.rng.noise_source import Source, noise_from
 from omad_core.rng.streams import Stream, generator
 from omad_core.settings import from_dict, to_dict
-from omad_core.stored import actor_config, resolved
+from omad_core.stored_settings import actor_config, resolved
 from omad_core.task import TaskSpec
 
 FORMAT = 2

@@ -27,9 +27,9 @@ WINGS = {
         "worker comparison reports steering bench recording checkpoints view confirmation slots "
         "history launch study storage errors"
     ),
-    "tracking": "mlflow sender spool machine tracker row redact sqlite_fault errors",
+    "tracking": "mlflow sender spool machine tracker row redaction sqlite_fault errors",
     "omad_core": (
-        "results bench training population policy engine algorithm envs checkpoint stored config "
+        "results bench training population policy engine algorithm envs checkpoint stored_settings config "
         "algorithms rng nn settings events task errors"
     ),
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tracking.errors import TrackingError, TrackingUnavailable
-from tracking.redact import redact
+from tracking.redaction import redact
 from tracking.spool.spool import Spool
 from tracking.tracker import Tracker
 

@@ -7,11 +7,11 @@ import typer
 from cli.errors import FAILURE
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
 from cli.setup import lookup
-from cli.show import as_json, numbers
+from cli.show import json_output, numbers
 from cli.show.console import next_step, out, say
 
 if TYPE_CHECKING:
-    from cli.show.tables import Folding
+    from cli.show.tables import FoldingTable
     from search.view.views import TrialView
 
 
@@ -29,7 +29,7 @@ def best(
     if json:
         from search.view.confirmation import as_document
 
-        as_json.show(
+        json_output.show(
             {
                 "study": seen.name,
                 "confirmation": None if held_out is None else as_document(held_out),
@@ -57,8 +57,8 @@ def best(
         next_step(f"export {seen.name} --to policy")
 
 
-def _parameters(found: "TrialView", default: "TrialView | None") -> "Folding":
+def _parameters(found: "TrialView", default: "TrialView | None") -> "FoldingTable":
     from cli.show.report import parameter_table
-    from cli.show.tables import Folding
+    from cli.show.tables import FoldingTable
 
-    return Folding(parameter_table(found, default))
+    return FoldingTable(parameter_table(found, default))

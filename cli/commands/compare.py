@@ -19,12 +19,12 @@ from cli.options import (
     Tracking,
     WorkersOrNone,
 )
-from cli.setup.requested import read_requested
+from cli.setup.request import read_request
 from cli.show.console import out, say
 from cli.show.numbers import count
 
 if TYPE_CHECKING:
-    from cli.setup.compare import OpenedComparison
+    from cli.setup.comparison import OpenedComparison
 
 
 def compare(
@@ -87,9 +87,9 @@ def compare(
     from tracking.mlflow.probe import probe_server
 
     probe_server(tracking)  # before the seconds that the imports below take
-    from cli.process.comparing import Comparing, bring_comparison_to_end
+    from cli.process.comparison_execution import ComparisonExecution, bring_comparison_to_end
     from cli.process.placement import plan, plan_for
-    from cli.setup.compare import comparison_name, open_comparison, plan_members
+    from cli.setup.comparison import comparison_name, open_comparison, plan_members
     from omad_core.envs import make_spec
     from search.checkpoints.workdir import open_workdir
     from search.comparison.algorithms import read_algorithms
@@ -99,7 +99,7 @@ def compare(
     # Whatever can be refused is refused here: what follows makes databases and runs.
     _refuse_page(page)
     names = read_algorithms(algorithms)
-    requested = read_requested(task, profile, {"trials": trials, "seed": study_seed}, env_steps, set_)
+    requested = read_request(task, profile, {"trials": trials, "seed": study_seed}, env_steps, set_)
     comparison = comparison_name(requested, name)
     probe_storage(storage)
     has_gpu = plan(devices, workers or None, 1).has_gpu
@@ -119,7 +119,9 @@ def compare(
             _print_how_to_join(opened)
             return
         workers_for = partial(plan_for, devices, workers)
-        comparing = Comparing(store, tracker, opened, storage, tracking, workers_for, level, page, json)
+        comparing = ComparisonExecution(
+            store, tracker, opened, storage, tracking, workers_for, level, page, json
+        )
         code = bring_comparison_to_end(comparing)
     raise typer.Exit(code)
 

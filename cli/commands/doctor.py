@@ -14,7 +14,7 @@ from rich.text import Text
 from cli.errors import FAILURE
 from cli.options import DEFAULT_STORAGE, Devices, Json, Storage, Tracking, Workers
 from cli.setup import lookup
-from cli.show import as_json, numbers
+from cli.show import json_output, numbers
 from cli.show.console import out
 
 MARKS = {True: ("ok", "green"), False: ("FAILS", "red")}
@@ -56,7 +56,7 @@ def doctor(
         if not json:
             _print(findings[-1])
     if json:
-        as_json.show(findings)
+        json_output.show(findings)
     if not all(finding.good for finding in findings):
         raise typer.Exit(FAILURE)
 
@@ -66,7 +66,7 @@ def _look(what: str, look: Callable[[], Finding]) -> Finding:
     from omad_core.errors import OmadError
     from search.errors import SearchError
     from tracking.errors import TrackingError
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     try:
         return look()
@@ -198,9 +198,9 @@ def _to_be_created(what: str, shown: str, path: Path) -> Finding:
 def _plan(devices: str, workers: int | None) -> Finding:
     from cli.process.placement import plan
     from search.study import catalog
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
 
-    budget = catalog.build(catalog.find("hopper"), Requested(), has_gpu=plan(devices, workers, 1).has_gpu)
+    budget = catalog.build(catalog.find("hopper"), StudyRequest(), has_gpu=plan(devices, workers, 1).has_gpu)
     chosen = plan(devices, workers, budget.trials)
     count = len(chosen.devices)
     where = ", ".join(dict.fromkeys(chosen.devices))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import Json, Tracking
-from cli.show import as_json, numbers
+from cli.show import json_output, numbers
 from cli.show.console import say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def evaluate(
             "returns": assessment.returns,
             "lengths": assessment.lengths,
         }
-        as_json.show(record)
+        json_output.show(record)
         return
     how = "without the chain's noise" if deterministic else "sampled"
     mean_length = sum(assessment.lengths) / len(assessment.lengths)

@@ -48,7 +48,7 @@ def curves(study: StudyName, storage: Storage = DEFAULT_STORAGE) -> None:
 
     Held-out trainings are among them. What each line has is said in docs/reading-results.md.
     """
-    from cli.show.as_json import show_line
+    from cli.show.json_output import show_line
     from search.reports.curves import curves as all_curves
 
     with lookup.open_study_for_reading(storage, study) as (store, handle):

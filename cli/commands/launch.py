@@ -74,15 +74,15 @@ def _checked(study: str | None, storage: str, tracking: str | None, tracked_here
     `tracked_here`: workers get the tracking address of this command, so it is checked too.
     """
     from cli.setup import lookup
-    from cli.setup.create import join
+    from cli.setup.creation import join
     from search.steering.commands import refuse_idle
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
     from tracking.mlflow.tracker import MlflowTracker
 
     with lookup.open_study_for_reading(storage, study) as (store, handle):
         refuse_idle(store, handle)
         if tracked_here:
-            join(store, handle.name, Requested(), MlflowTracker(tracking))
+            join(store, handle.name, StudyRequest(), MlflowTracker(tracking))
         return handle.name
 
 

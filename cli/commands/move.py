@@ -59,7 +59,7 @@ def move(
     from search.storage.store import open_storage
     from search.storage.urls import parse
     from tracking.mlflow import address as mlflow_address
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     if give_up:
         _give_up(study, storage)

@@ -7,10 +7,10 @@ import typer
 
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
 from cli.setup import lookup
-from cli.show import as_json
+from cli.show import json_output
 
 if TYPE_CHECKING:
-    from search.reports.page.making import MadePage
+    from search.reports.page.builder import RenderedPage
     from search.slots.studies import StudyHandle
     from search.storage.store import Store
     from tracking.tracker import Tracker
@@ -33,7 +33,7 @@ def report(
     from cli.process.conclusion import keep_page
     from search.comparison.members import members
     from search.confirmation.pair import search_of
-    from search.reports.page.making import file_name, make
+    from search.reports.page.builder import file_name, make
     from search.storage.store import look_into
 
     _refuse_out(out)
@@ -48,14 +48,14 @@ def report(
             name, run_id = handle.name, handle.tracking_run
             made = make(store, handle, tracker, lookup.tracking_address(handle, tracking))
     if json:
-        as_json.show(made.document)
+        json_output.show(made.document)
         return
     keep_page(made, out or file_name(name), tracker, run_id)
 
 
 def _of_comparison(
     store: "Store", searches: "list[StudyHandle]", tracker: "Tracker | None", tracking: str | None
-) -> "MadePage":
+) -> "RenderedPage":
     from search.comparison.page import make
 
     return make(store, searches, tracker, lookup.tracking_address(searches[0], tracking))

@@ -23,12 +23,12 @@ from cli.options import (
     Workers,
     WorkersOrNone,
 )
-from cli.setup.requested import read_requested
+from cli.setup.request import read_request
 from cli.show.console import out, say
 from cli.show.numbers import count
 
 if TYPE_CHECKING:
-    from cli.setup.create import Opened
+    from cli.setup.creation import OpenedStudy
 
 
 def run(
@@ -68,21 +68,21 @@ def run(
     from tracking.mlflow.probe import probe_server
 
     probe_server(tracking)  # before the seconds that the imports below take
-    from cli.process.ending import Running, bring_to_end
     from cli.process.placement import plan, plan_for
-    from cli.setup.create import build, open_for_running, reuse_best
-    from cli.setup.existing import existing_spec, require_study
+    from cli.process.study_execution import StudyExecution, bring_to_end
+    from cli.setup.creation import build, open_for_running, reuse_best
+    from cli.setup.existing_study import existing_spec, require_study
     from omad_core.envs import make_spec
     from search.checkpoints.workdir import open_workdir
     from search.storage.store import open_storage, probe_storage
     from search.study import catalog
-    from search.study.confirm import refuse_new_name
+    from search.study.confirmation import refuse_new_name
     from tracking.mlflow.tracker import MlflowTracker
 
     # Whatever can be refused is refused here: what follows makes databases and runs.
     numbers = {"trials": trials, "seeds": seeds, "seed": study_seed}
     requested = dataclasses.replace(
-        read_requested(task, profile, numbers, env_steps, set_), confirm=not no_confirm
+        read_request(task, profile, numbers, env_steps, set_), confirm=not no_confirm
     )
     name = study or catalog.find(task).name if task else require_study(storage, study)
     probe_storage(storage)
@@ -109,18 +109,18 @@ def run(
             return
         planned = partial(plan_for, devices, workers)
         code = bring_to_end(
-            Running(store, tracker, opened, storage, tracking, planned, confirm=not no_confirm)
+            StudyExecution(store, tracker, opened, storage, tracking, planned, confirm=not no_confirm)
         )
     raise typer.Exit(code)
 
 
 def _redact(address: str) -> str:
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     return redact(address)
 
 
-def _announce(opened: "Opened") -> None:
+def _announce(opened: "OpenedStudy") -> None:
     name = opened.handle.name
     if opened.added:
         say(f"study {name}: extended by {count(opened.added, 'trial')}", stderr=True)
@@ -133,7 +133,7 @@ def _announce(opened: "Opened") -> None:
         )
 
 
-def _print_how_to_join(opened: "Opened", profile: str | None) -> None:
+def _print_how_to_join(opened: "OpenedStudy", profile: str | None) -> None:
     """Say how workers join a study that this command does not train."""
     name, spec = opened.handle.name, opened.spec
     if opened.created:
@@ -184,9 +184,9 @@ def confirm(
     from tracking.mlflow.probe import probe_server
 
     probe_server(tracking)  # before the seconds that the imports below take
-    from cli.process.ending import Running, bring_to_end
     from cli.process.placement import plan_for
-    from cli.setup.confirm import open_for_confirming
+    from cli.process.study_execution import StudyExecution, bring_to_end
+    from cli.setup.confirmation import open_for_confirming
     from search.checkpoints.workdir import open_workdir
     from search.storage.store import open_storage
     from tracking.mlflow.tracker import MlflowTracker
@@ -196,5 +196,5 @@ def confirm(
     with open_storage(storage) as store:
         opened = open_for_confirming(store, tracker, study, top, seeds, env_steps)
         planned = partial(plan_for, devices, workers)
-        code = bring_to_end(Running(store, tracker, opened, storage, tracking, planned, search=False))
+        code = bring_to_end(StudyExecution(store, tracker, opened, storage, tracking, planned, search=False))
     raise typer.Exit(code)

@@ -8,7 +8,7 @@ import typer
 
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny, Tracking
 from cli.setup import lookup
-from cli.show import as_json
+from cli.show import json_output
 from cli.show.console import next_step, out, say
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def status(
         return
     seen, held_out = lookup.view_of_pair(storage, study, tracking, None if json else SHOWN)
     if json:
-        as_json.show(as_json.plain(seen) | {"confirmation": _document(held_out)})
+        json_output.show(json_output.plain(seen) | {"confirmation": _document(held_out)})
         return
     from cli.show.status import StatusView
 
@@ -75,9 +75,9 @@ def _show_comparison(storage: str, name: str, tracking: str | None, watch: bool,
         if json:
             for seen, _ in views:
                 if not watch:
-                    as_json.show(tables.document(seen))
+                    json_output.show(tables.document(seen))
                     return
-                as_json.show_line(tables.document(seen))
+                json_output.show_line(tables.document(seen))
                 if seen.ended:
                     return
         elif watch:
@@ -138,7 +138,7 @@ def _tell_unpublished(seen: "StudyView") -> None:
 def _watch(study: str | None, storage: str, tracking: str | None, json: bool) -> None:
     console = out()
     if json:
-        _follow(study, storage, tracking, _in_lines(as_json.show_line), recent=None)
+        _follow(study, storage, tracking, _in_lines(json_output.show_line), recent=None)
         return
     if not console.is_terminal:
         from cli.show.plain_lines import PlainLines

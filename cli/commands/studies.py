@@ -10,10 +10,10 @@ from rich.table import Table
 
 from cli.completion import complete_task
 from cli.options import DEFAULT_STORAGE, EnvSteps, Json, Profile, Set, Storage
-from cli.show import as_json, numbers, stdout
+from cli.show import json_output, numbers, stdout
 from cli.show.console import next_step, out, say
 from cli.show.help import HelpfulCommand, HelpfulGroup
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 
 if TYPE_CHECKING:
     from search.view.views import StudyView
@@ -42,7 +42,7 @@ def show(
     """Show what a study searches and trains, and which layer overrode what."""
     from cli.process.placement import plan
     from cli.setup.lookup import open_study_for_reading
-    from cli.setup.requested import read_requested
+    from cli.setup.request import read_request
     from cli.show.study_spec import SpecView, record
     from search.study import catalog
     from search.study.study_spec import StudySpec
@@ -52,11 +52,11 @@ def show(
             spec, source = StudySpec.from_json(handle.spec), f"stored in {store.address}"
     else:
         study = catalog.find(name)
-        requested = read_requested(name, profile, {}, env_steps, set_)
+        requested = read_request(name, profile, {}, env_steps, set_)
         spec = catalog.build(study, requested, has_gpu=plan("auto", None, 1).has_gpu)
         source = study.path or "comes with omad-search"
     if json:
-        as_json.show(record(spec, source))
+        json_output.show(record(spec, source))
     else:
         out().print(SpecView(spec, source))
         next_step(f"run --study {name}" if stored else f"run --task {name}")
@@ -79,14 +79,14 @@ def new(
     from search.study import catalog
     from search.study.files.folders import user_folders
     from search.study.files.template import new_study_file
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
 
     if from_ not in catalog.list_shipped():
         raise ConfigError(settings.unknown("study to extend", from_, catalog.list_shipped()))
     file = user_folders()[0] / f"{name}.toml"
     if file.exists() or name in catalog.list_shipped():
         raise ConfigError(f"a study {name!r} exists already; choose another name")
-    spec = catalog.build(catalog.find(from_), Requested(profile=profile), has_gpu=False, name=name)
+    spec = catalog.build(catalog.find(from_), StudyRequest(profile=profile), has_gpu=False, name=name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(new_study_file(name, spec, from_), encoding="utf-8")
@@ -100,12 +100,12 @@ def validate(file: Task) -> None:
     """Check a study file with every profile, and that its task can be made."""
     from omad_core.envs import make_spec
     from search.study import catalog
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
 
     study = catalog.find(file)
     catalog.check(study)
     for profile in study.profiles:
-        spec = catalog.build(study, Requested(profile=profile), has_gpu=False)
+        spec = catalog.build(study, StudyRequest(profile=profile), has_gpu=False)
         make_spec(spec.task, spec.config.env)
         say(
             f"{profile}: {numbers.count(spec.trials, 'trial')} of {numbers.count(spec.config.env_steps, 'step')}, "
@@ -131,9 +131,9 @@ def list_all(context: typer.Context, storage: Storage = DEFAULT_STORAGE, json: J
         seen = [(handle.created_at, status.read(moment, handle, recent=0)) for handle in handles]
         address = store.address
     if json:
-        as_json.show([_record(created, view) for created, view in seen])
+        json_output.show([_record(created, view) for created, view in seen])
     elif seen:
-        out().print(Folding(_table(seen)))
+        out().print(FoldingTable(_table(seen)))
         next_step(f"status {seen[0][1].name}")
     else:
         say(f"storage {address} holds no study; omad-search run --task hopper begins one")

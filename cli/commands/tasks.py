@@ -6,9 +6,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cli.options import Json
-from cli.show import as_json
+from cli.show import json_output
 from cli.show.console import next_step, out
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 
 if TYPE_CHECKING:
     from omad_core.envs.catalog import Task
@@ -26,11 +26,11 @@ def tasks(json: Json = False) -> None:
 
     specs = {name: make_spec(name, EnvConfig()) for name in TASKS}
     if json:
-        as_json.show([_record(task, specs[name]) for name, task in TASKS.items()])
+        json_output.show([_record(task, specs[name]) for name, task in TASKS.items()])
         return
     console = out()
     table = _table([(task, specs[name]) for name, task in TASKS.items()], console.width >= WIDE)
-    console.print(Folding(table))
+    console.print(FoldingTable(table))
     versions = {package: number for spec in specs.values() for package, number in spec.versions.items()}
     console.print(
         "Environments: " + ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))

@@ -58,12 +58,12 @@ def train(
 def _config(
     task: str, env_steps: int | None, seed: int, profile: str | None, pairs: list[str], has_gpu: bool
 ) -> "TrainConfig":
-    from cli.setup.requested import read_requested
+    from cli.setup.request import read_request
     from omad_core import settings
     from search.study import catalog
 
     spec = catalog.build(
-        catalog.find(task), read_requested(task, profile, {}, env_steps, pairs), has_gpu=has_gpu
+        catalog.find(task), read_request(task, profile, {}, env_steps, pairs), has_gpu=has_gpu
     )
     return settings.replace(spec.config, {"seed": seed})
 
@@ -77,7 +77,7 @@ def _train(config: "TrainConfig", device: str) -> "Policy":
 
     policy = diverged = None
     with out().status("compiling and filling the replay buffer") as status:
-        shown = Shown(config, status)
+        shown = TrainingDisplay(config, status)
         for event in training(config, device):
             if isinstance(event, Policy):
                 policy = event
@@ -90,7 +90,7 @@ def _train(config: "TrainConfig", device: str) -> "Policy":
     return policy
 
 
-class Shown:
+class TrainingDisplay:
     """Says how a training goes: a line an evaluation, and in between a status line or one every ten seconds."""
 
     def __init__(self, config: "TrainConfig", status: "Status") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cli.options import DEFAULT_STORAGE, Json, Storage, StudyIfAny
 from cli.setup import lookup
-from cli.show import as_json
+from cli.show import json_output
 from cli.show.console import next_step, one_line, out
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def trials(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, json: J
     """List the trials of a study: state, parameters, learning curve, score, worker and MLflow run."""
     seen = lookup.view(storage, study, None)
     if json:
-        as_json.show(seen.trials)
+        json_output.show(seen.trials)
         return
     _print(seen)
     if seen.best is not None and not seen.parent:

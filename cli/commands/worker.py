@@ -21,13 +21,13 @@ from cli.options import (
     Tracking,
     Workers,
 )
-from cli.setup.requested import read_requested
+from cli.setup.request import read_request
 from cli.show.console import say
 
 if TYPE_CHECKING:
     from cli.process.worker import WorkerOptions
     from search.checkpoints.workdir import Workdir
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
 
 GRACE_SECONDS, PATIENCE_SECONDS = 30.0, 600.0
 MOST_SECONDS = 1e6
@@ -104,7 +104,7 @@ def worker(
 
     if SUPERVISED not in os.environ:
         probe_server(tracking)  # before the seconds that the imports to come take
-    requested = read_requested(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
+    requested = read_request(None, profile, {"seeds": seeds, "seed": study_seed}, env_steps, set_)
     location = open_workdir(str(home) if home else None)
     if SUPERVISED not in os.environ:
         location.check()
@@ -125,14 +125,14 @@ def _run_group(
     tracking: str | None,
     home: "Workdir",
     options: "WorkerOptions",
-    requested: "Requested",
+    requested: "StudyRequest",
     workers: int | None,
     devices: str,
 ) -> int:
     """What one of them would meet is met here first: a wrong address ends this command, not each worker."""
     from cli.process.group import Assignment, build_supervisor, supervise
     from cli.process.placement import plan
-    from cli.setup.create import join
+    from cli.setup.creation import join
     from search.comparison.members import members
     from search.comparison.work import work_left as comparison_work_left
     from search.confirmation.work import work_left

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from cli.process.watching import WorkersMonitor
+from cli.process.workers_monitor import WorkersMonitor
 from cli.show import numbers
 from cli.show.comparison.live import ComparisonLiveView, progress
 from cli.show.console import say

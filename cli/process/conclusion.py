@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cli.errors import FAILURE
 from cli.process.publication import await_publication
-from cli.process.waiting import waiting
-from cli.setup.create import Opened
+from cli.process.status_line import status_line
+from cli.setup.creation import OpenedStudy
 from cli.show import numbers
 from cli.show.console import out, say
 from cli.show.plain_lines import failure_lines
@@ -23,16 +23,16 @@ from search.storage.store import Store
 from search.view import attributes, confirmation, status
 from search.view.report_view import ReportView
 from search.view.views import StudyView
-from tracking.redact import redact
+from tracking.redaction import redact
 
 if TYPE_CHECKING:
-    from search.reports.page.making import MadePage
+    from search.reports.page.builder import RenderedPage
     from tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 
-def conclude(store: Store, tracker: "Tracker", opened: Opened, view: StudyView | None) -> int:
+def conclude(store: Store, tracker: "Tracker", opened: OpenedStudy, view: StudyView | None) -> int:
     """Report on a study that has ended; `view`: how it was seen last, None for one that had ended before.
 
     Returns the exit code: a failure where no trial completed, or MLflow lacks results.
@@ -56,20 +56,20 @@ def conclude(store: Store, tracker: "Tracker", opened: Opened, view: StudyView |
     return code if seen.best else FAILURE
 
 
-def _make_page(store: Store, tracker: "Tracker", opened: Opened, report: ReportView) -> None:
-    from search.reports.page.making import file_name, make
+def _make_page(store: Store, tracker: "Tracker", opened: OpenedStudy, report: ReportView) -> None:
+    from search.reports.page.builder import file_name, make
 
-    with waiting("making the page"):
+    with status_line("making the page"):
         handle = open_study(store, opened.handle.name)
         made = make(store, handle, tracker, redact(tracker.address), report)
     keep_page(made, file_name(handle.name), tracker, handle.tracking_run)
 
 
 def keep_page(
-    made: "MadePage", file: Path, tracker: "Tracker | None", run_id: str | None, *, stderr: bool = False
+    made: "RenderedPage", file: Path, tracker: "Tracker | None", run_id: str | None, *, stderr: bool = False
 ) -> None:
     """Write a page here and store it in a run, and say where it is; what cannot be done a warning names."""
-    from search.reports.page.making import ARTIFACT, store
+    from search.reports.page.builder import ARTIFACT, store
     from tracking.errors import TrackingError
 
     there = ""
@@ -87,14 +87,14 @@ def keep_page(
     say(f"Page: {file}{there}", stderr=stderr)
 
 
-def _end_confirmation(store: Store, tracker: "Tracker", opened: Opened) -> None:
+def _end_confirmation(store: Store, tracker: "Tracker", opened: OpenedStudy) -> None:
     """Its own run is shown as running until the report is made."""
     for handle in pair(store, opened.handle)[1:]:
         if handle.tracking_run is not None:
             tracker.end_run(handle.tracking_run, "finished")
 
 
-def commands(view: StudyView, opened: Opened) -> list[tuple[str, str]]:
+def commands(view: StudyView, opened: OpenedStudy) -> list[tuple[str, str]]:
     """What to type next, and what for."""
     name, task = opened.handle.name, opened.spec.task
     again = f"omad-search run --task {task}" if name == task else f"omad-search run --study {name}"
@@ -117,15 +117,15 @@ def commands(view: StudyView, opened: Opened) -> list[tuple[str, str]]:
     ]
 
 
-def _evaluate(seen: StudyView, opened: Opened, tracker: "Tracker") -> ReportView:
+def _evaluate(seen: StudyView, opened: OpenedStudy, tracker: "Tracker") -> ReportView:
     episodes = opened.spec.final_episodes
     what = f"evaluating the best model, the defaults and random play on {episodes} fresh episodes"
     say(what, stderr=True)
-    with waiting(what) as wait:
+    with status_line(what) as wait:
         return final_report.report(seen, opened.spec, tracker, wait)
 
 
-def _say_unpublished(store: Store, opened: Opened) -> int:
+def _say_unpublished(store: Store, opened: OpenedStudy) -> int:
     """Say what MLflow does not have, and the report thus lacks; the exit code."""
     handle = opened.handle
     count = sum(len(budget.unpublished(store, each.study_id)) for each in pair(store, handle))

@@ -2,7 +2,7 @@
 
 import time
 
-from cli.process.waiting import waiting
+from cli.process.status_line import status_line
 from cli.show.numbers import count
 from search.confirmation.pair import pair
 from search.slots import budget
@@ -25,7 +25,7 @@ def await_publication(store: Store, handle: StudyHandle) -> bool:
     if not left:
         return False
     what = f"waiting for workers that send {count(left, 'result')} to MLflow"
-    with waiting(what) as wait:
+    with status_line(what) as wait:
         wait.begin(what)
         while left:
             wait.progress(f"{left} left")

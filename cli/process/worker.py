@@ -13,7 +13,7 @@ from cli import logs
 
 if TYPE_CHECKING:
     from search.checkpoints.workdir import Workdir
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
     from search.worker.comparison_worker import ComparisonWorker
     from search.worker.pair_worker import PairWorker
 
@@ -48,12 +48,12 @@ def work(
     tracking: str | None,
     workdir: "Workdir",
     options: WorkerOptions,
-    requested: "Requested",
+    requested: "StudyRequest",
 ) -> bool:
     """Work for a study, or a comparison, until it has ended or this process is told to stop; whether it was told."""
     import torch
 
-    from cli.setup.create import join
+    from cli.setup.creation import join
     from search.comparison.members import members
     from search.launch import watchdog
     from search.storage.patience import patiently

@@ -129,7 +129,7 @@ def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | 
 
 def tracking_address(handle: "StudyHandle", tracking: str | None) -> str:
     """Where a study is recorded, as it may be shown: as it was said now, or when that began, or where it was moved."""
-    from tracking.mlflow.moved import present_address
+    from tracking.mlflow.moved_database import present_address
 
     if tracking or not handle.tracking:
         return redact_tracking(tracking)
@@ -138,6 +138,6 @@ def tracking_address(handle: "StudyHandle", tracking: str | None) -> str:
 
 def redact_tracking(tracking: str | None) -> str:
     """The tracking address as it may be shown."""
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     return redact(tracking or MLFLOW_DEFAULT)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.show import numbers
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 from omad_core.results.statistics import Summary
 from search.reports.markdown import chosen
 from search.view.confirmation import CandidateView, ConfirmationView, comparison_sentence
@@ -35,9 +35,9 @@ class Report:
             yield Text("No trial completed, so there is no best one.")
         else:
             yield from _confirmed(self.report)
-            yield Folding(_returns(self.report, study.best))
+            yield FoldingTable(_returns(self.report, study.best))
             yield Text(chosen(study.count("complete")), style="dim")
-            yield Folding(parameter_table(study.best, study.default))
+            yield FoldingTable(parameter_table(study.best, study.default))
         yield from next_commands(self.commands)
 
 
@@ -119,7 +119,7 @@ def confirmed_sentence(found: ConfirmationView) -> Text:
     return Text(f"{found.study.parent}: {found.sentence}", style="bold")
 
 
-def confirmed_table(found: ConfirmationView) -> Folding:
+def confirmed_table(found: ConfirmationView) -> FoldingTable:
     """A row a candidate: the best, the defaults, then the others."""
     seeds = sorted({seed for each in found.candidates for seed in each.values})
     shown = seeds if len(seeds) <= MOST_SEEDS else []
@@ -133,7 +133,7 @@ def confirmed_table(found: ConfirmationView) -> Folding:
         values = [_held_out(each, seed) for seed in shown]
         point = numbers.score(each.estimate.point if each.estimate else None)
         grid.add_row(each.name, *values, point, _over_seeds(each))
-    return Folding(grid)
+    return FoldingTable(grid)
 
 
 def other_candidates(found: ConfirmationView) -> list[Text]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.show import numbers
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 
 if TYPE_CHECKING:
     from search.study.study_spec import StudySpec
@@ -40,7 +40,7 @@ class SpecView:
             yield Text(f"{what} {component.name}" + (f": {options_}" if options_ else ""))
         searched = _table(("searched", "values", "first trial"), _search_rows(spec))
         fixed = _table(("setting", "value", "what"), _settings(spec))
-        yield from map(Folding, (searched, fixed)) if options.max_width < NARROW else (searched, fixed)
+        yield from map(FoldingTable, (searched, fixed)) if options.max_width < NARROW else (searched, fixed)
         overrides = spec.origin.overrides if spec.origin else ()
         if overrides:
             yield Text("overridden", style="bold")

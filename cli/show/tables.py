@@ -25,7 +25,7 @@ def drop_columns(console: Console, table: Table, width: int, titles: Sequence[st
 
 
 @dataclass(frozen=True)
-class Folding:
+class FoldingTable:
     """A table, or where that does not fit a block for each row: its first cell, and below it the others by name."""
 
     table: Table

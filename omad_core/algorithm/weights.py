@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from omad_core.algorithm.critics import critic as critics
-from omad_core.algorithm.objectives.objective import Fresh, Objective
+from omad_core.algorithm.objectives.objective import FirstWeights, Objective
 from omad_core.algorithm.policies.kinds import policy_kind
 from omad_core.algorithm.update_metrics import Measures
 from omad_core.checkpoint.state import check_array
@@ -62,7 +62,7 @@ class Weights:
             groups[name] = group.initial(config, self._spec, fresh)
         return {name: self._to(self._widen(name, params)) for name, params in groups.items()}
 
-    def _fresh(self, config: TrainConfig) -> Fresh:
+    def _fresh(self, config: TrainConfig) -> FirstWeights:
         """One member's first weights, drawn on the CPU, so that every device starts from the same."""
         gen = generator(torch.device("cpu"), config.seed, Stream.INIT, 0)
         spec = self._spec
@@ -73,7 +73,7 @@ class Weights:
         critic, statistics = critics.init_critic(
             config.critic, spec.state_dim + spec.action_dim, _atoms(config), gen
         )
-        return Fresh(actor, critic, statistics)
+        return FirstWeights(actor, critic, statistics)
 
     def _to(self, params: Mapping[str, Tensor]) -> Params:
         return {name: tensor.to(self._device) for name, tensor in params.items()}

@@ -18,14 +18,14 @@ from omad_core.checkpoint.replay_segments import MARKS, SEGMENT, read_replay, wr
 from omad_core.checkpoint.state import MemberState
 from omad_core.errors import CheckpointError
 from omad_core.settings import to_dict
-from omad_core.stored import resolved, train_config
+from omad_core.stored_settings import resolved, train_config
 
 FORMAT = 1
 KIND = "omad-checkpoint"
 
 
 @dataclass(frozen=True)
-class Written:
+class StoredCheckpoint:
     """One checkpoint on disk, below its root."""
 
     name: str
@@ -46,8 +46,8 @@ def write(
     root: Path,
     states: Sequence[MemberState],
     extra: Mapping[str, bytes] | None = None,
-    previous: Written | None = None,
-) -> Written:
+    previous: StoredCheckpoint | None = None,
+) -> StoredCheckpoint:
     """Write members (the seeds of a trial) and `extra` files as one checkpoint.
 
     States may leave out the replay rows that `previous` (below the same root) stored. Raises CheckpointError
@@ -88,10 +88,10 @@ def _describe(state: MemberState, path: str, segments: Sequence[Mapping[str, Any
     }
 
 
-def _written(name: str, document: Mapping[str, Any], manifest_digest: str) -> Written:
+def _written(name: str, document: Mapping[str, Any], manifest_digest: str) -> StoredCheckpoint:
     """A checkpoint by its manifest. Raises KeyError, TypeError where that lacks something."""
     members = document["members"]
-    return Written(
+    return StoredCheckpoint(
         name=name,
         step=document["step"],
         digest=manifest_digest,
@@ -104,7 +104,7 @@ def _written(name: str, document: Mapping[str, Any], manifest_digest: str) -> Wr
     )
 
 
-def open_manifest(root: Path, name: str, expected: str) -> Written:
+def open_manifest(root: Path, name: str, expected: str) -> StoredCheckpoint:
     """What the checkpoint whose manifest lies at `name` needs. Raises CheckpointError."""
     return _written(name, _manifest(root, name, expected), expected)
 
@@ -165,7 +165,7 @@ def intact(path: Path, expected: str) -> bool:
     return True
 
 
-def prune(root: Path, keep: Sequence[Written], spare: Sequence[str] = ()) -> list[str]:
+def prune(root: Path, keep: Sequence[StoredCheckpoint], spare: Sequence[str] = ()) -> list[str]:
     """Delete everything below the root that none of the checkpoints in `keep` needs, less the files `spare`.
 
     Returns the deleted paths, relative to the root.

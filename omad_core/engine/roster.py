@@ -7,7 +7,7 @@ from omad_core.config import TrainConfig, structure, update_rate
 from omad_core.engine.member import Member, Phase
 from omad_core.errors import CheckpointError, ConfigError
 from omad_core.events import MemberId
-from omad_core.stored import resolved
+from omad_core.stored_settings import resolved
 
 
 class Roster:

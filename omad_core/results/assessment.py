@@ -12,8 +12,8 @@ from omad_core.envs import make_env, make_spec
 from omad_core.envs.base import VectorEnv
 from omad_core.errors import ConfigError
 from omad_core.policy import Policy
-from omad_core.results.apart import POSSIBLE, apart
-from omad_core.results.apart import Progress as Progress
+from omad_core.results.isolation import POSSIBLE, apart
+from omad_core.results.isolation import Progress as Progress
 from omad_core.rng.streams import Stream, derive, env_seeds
 
 MOST_AT_ONCE = 64

@@ -76,7 +76,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Pressed:
+class CrowdLoad:
     """A storage under a crowd."""
 
     workers: int
@@ -96,7 +96,7 @@ class Pressed:
         return (self.probes.trials + self.crowd.trials) / self.seconds
 
 
-def press(url: str, name: str, workers: int, seconds: float, probes: int = 4) -> Pressed:
+def press(url: str, name: str, workers: int, seconds: float, probes: int = 4) -> CrowdLoad:
     """Have a crowd work on a study of many trials, a few of it timed; then have each hold one and wait."""
     crowd, timed = Tally(), Tally()
     sizes = [min(THREADS, workers - probes - n) for n in range(0, workers - probes, THREADS)]
@@ -121,7 +121,7 @@ def press(url: str, name: str, workers: int, seconds: float, probes: int = 4) ->
         holding = [pool.submit(hold, url, name, size) for size in sizes]
         training = _while_held(store, handle, sum(sizes), holding)
         logging.getLogger(QUIET).setLevel(logging.NOTSET)
-    return Pressed(workers, took, timed, crowd, most, training)
+    return CrowdLoad(workers, took, timed, crowd, most, training)
 
 
 def work(url: str, name: str, workers: int, end: float) -> Tally:

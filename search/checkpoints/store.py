@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from omad_core.checkpoint import checkpoint
-from omad_core.checkpoint.checkpoint import Written
+from omad_core.checkpoint.checkpoint import StoredCheckpoint
 from omad_core.checkpoint.state import MemberState
 from omad_core.errors import CheckpointError
 from search.checkpoints.workdir import Workdir, lease_folder
@@ -23,7 +23,7 @@ CURVE = "curve.jsonl"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedCheckpoint:
     """A checkpoint that was read and verified."""
 
     ref: CheckpointRef
@@ -37,7 +37,7 @@ def load_newest(
     workdir: Workdir,
     tracker: Tracker,
     note_progress: Callable[[], None] = lambda: None,
-) -> Loaded | None:
+) -> LoadedCheckpoint | None:
     """The newest checkpoint of a slot that can be read here and verified; logs why each newer one cannot.
 
     Calls `note_progress` after every file it fetches. Raises TrackingUnavailable: waiting is better than going back.
@@ -56,7 +56,7 @@ def load_newest(
     return None
 
 
-def goes_back(lease: Lease, loaded: Loaded | None) -> bool:
+def goes_back(lease: Lease, loaded: LoadedCheckpoint | None) -> bool:
     """Whether the trial's run may show points past the checkpoint that the trial resumes from."""
     shown = max((ref.step for ref in lease.checkpoints if ref.uri is not None), default=0)
     return (loaded.ref.step if loaded is not None else 0) < shown
@@ -84,7 +84,7 @@ def _load(
     workdir: Workdir,
     tracker: Tracker,
     note_progress: Callable[[], None],
-) -> Loaded:
+) -> LoadedCheckpoint:
     lease, _, name = ref.name.partition("/")
     root = slot_folder / lease
     try:
@@ -98,7 +98,7 @@ def _load(
         log.info("fetching the checkpoint at step %d from the tracking server (%s)", ref.step, error)
         _fetch(ref, root, name, _run_of(ref.uri), tracker, note_progress)
         states, extra = checkpoint.read(root, name, ref.digest)
-    return Loaded(ref, states, extra[CURVE])
+    return LoadedCheckpoint(ref, states, extra[CURVE])
 
 
 def _fetch(
@@ -124,13 +124,13 @@ class CheckpointStore:
         self.root = folder / lease_folder(token)
         self._prefix, self._workdir = lease_folder(token), workdir
         self._lock = threading.Lock()
-        self._written: dict[str, Written] = {}
+        self._written: dict[str, StoredCheckpoint] = {}
         self._unrecorded: set[str] = set()
         self._uploading: str | None = None
         self._uploaded: set[str] = set()
         self._newest: Sequence[str] = ()
         self._run_id: str | None = None
-        self.last: Written | None = None
+        self.last: StoredCheckpoint | None = None
 
     @property
     def stored(self) -> Sequence[tuple[int, int]] | None:

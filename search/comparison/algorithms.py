@@ -5,7 +5,7 @@ from dataclasses import replace
 from omad_core import settings
 from omad_core.algorithms import ALGORITHMS
 from omad_core.errors import ConfigError
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 CHOICE = "algorithm"
 """The setting that makes a study one of an algorithm."""
@@ -28,7 +28,7 @@ def read_algorithms(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def requested_for(algorithm: str, requested: Requested) -> Requested:
+def requested_for(algorithm: str, requested: StudyRequest) -> StudyRequest:
     """What was typed, for a study of one algorithm. Raises ConfigError where it names an algorithm itself."""
     for path in SAYS_SO:
         if path in requested.train:

@@ -10,10 +10,10 @@ from search.comparison.view import AlgorithmView, ComparisonView, SettingView
 from search.errors import CannotDraw
 from search.reports.page import answer, curves, sections
 from search.reports.page import view as study_view
+from search.reports.page.builder import RenderedPage, film
 from search.reports.page.content import Film, PageContent, PageTable, Plot, Section
-from search.reports.page.figures import confirmed, searching, trials
+from search.reports.page.figures import confirmation_plots, importances, search_plots, trials
 from search.reports.page.figures.style import ALGORITHMS
-from search.reports.page.making import MadePage, film
 from search.reports.page.page import render
 from search.reports.page.reproduction import section as reproduce
 from search.reports.page.reproduction import typed, versions
@@ -34,7 +34,7 @@ def make(
     tracker: Tracker | None,
     tracking: str = "",
     level: float | None = None,
-) -> MadePage:
+) -> RenderedPage:
     """The page of the comparison of these searches. Raises StorageUnavailable."""
     with store.snapshot() as moment:
         seen = view.read(moment, searches, tracking, level)
@@ -44,7 +44,7 @@ def make(
     if best is not None:
         shown = film(seen.algorithms[best].search, searches[best], tracker, seen.algorithms[best].name)
     facts = versions(seen.algorithms[best or 0].search, tracker)
-    return MadePage(render(content(seen, pages, shown, facts)), document(seen, pages))
+    return RenderedPage(render(content(seen, pages, shown, facts)), document(seen, pages))
 
 
 def document(seen: ComparisonView, pages: Sequence[StudyPage]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def content(
 
 def _answer(seen: ComparisonView) -> Section:
     rows = [
-        confirmed.PointRow(each.name, each.candidate, colour)
+        confirmation_plots.PointRow(each.name, each.candidate, colour)
         for place, colour in _colours(seen)
         for each in (place.tuned, place.untuned)
         if each is not None and any(found is not None for found in each.candidate.values.values())
@@ -110,7 +110,7 @@ def _answer(seen: ComparisonView) -> Section:
         for each in seen.algorithms
         if each.confirmation is not None
     ]
-    plots = [Plot(answer.POINTS, confirmed.draw_points(rows), answer.POINTS_NOTE)] if rows else []
+    plots = [Plot(answer.POINTS, confirmation_plots.draw_points(rows), answer.POINTS_NOTE)] if rows else []
     shown = [
         _wide("Returns", seen, slice(None, RETURNS)),
         _wide("A training takes", seen, slice(RETURNS, None)),
@@ -147,7 +147,7 @@ def _learning(seen: ComparisonView) -> Section:
     note = "Line: interquartile mean over seeds; band: from the lowest seed to the highest."
     if seen.level is not None:
         note += " Dashed: the level to which steps are counted."
-    plot = Plot("Tuned settings while training", confirmed.draw_curves(drawn, seen.level), note)
+    plot = Plot("Tuned settings while training", confirmation_plots.draw_curves(drawn, seen.level), note)
     return Section("curves", "Learning curves", plots=[plot])
 
 
@@ -161,9 +161,9 @@ def _searches(seen: ComparisonView, pages: Sequence[StudyPage]) -> Section:
     some = [(name, study) for name, study in named if trials.complete(study)]
     plots = []
     if some:
-        plots.append(Plot("Scores in the order of the trials", searching.draw_history(some)))
+        plots.append(Plot("Scores in the order of the trials", search_plots.draw_history(some)))
     plots += [
-        Plot(f"What mattered to {each.name}", searching.draw_importances(page.drawn), small=True)
+        Plot(f"What mattered to {each.name}", importances.draw_importances(page.importances), small=True)
         for each, page in zip(seen.algorithms, pages, strict=True)
         if page.importances
     ]

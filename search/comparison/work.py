@@ -9,7 +9,7 @@ from search.slots import budget
 from search.slots.liveness import expire_gone
 from search.slots.studies import StudyHandle
 from search.storage.store import Store
-from search.study.confirm import Confirm
+from search.study.confirmation import Confirm
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from optuna.trial import FixedTrial, FrozenTrial
 from omad_core import settings
 from omad_core.config import TrainConfig
 from omad_core.errors import OmadError
-from omad_core.stored import train_config
+from omad_core.stored_settings import train_config
 from search.slots import budget
 from search.slots.keys import START
 from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle
 from search.storage.reader import Reader
 from search.storage.store import Store
-from search.study.confirm import CANDIDATE, CONFIGURATION, SEED, Confirm, held_out_seed
+from search.study.confirmation import CANDIDATE, CONFIGURATION, SEED, Confirm, held_out_seed
 from search.study.study_spec import StudySpec
 
 

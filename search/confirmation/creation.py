@@ -28,7 +28,7 @@ from search.storage.dbclock import now
 from search.storage.store import Store
 from search.storage.tables import Control, Slot
 from search.study.components import Component
-from search.study.confirm import CONFIGURATION, Confirm, Parent, confirmation_name
+from search.study.confirmation import CONFIGURATION, Confirm, Parent, confirmation_name
 from search.study.study_spec import StudySpec
 
 log = logging.getLogger(__name__)

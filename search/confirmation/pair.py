@@ -14,7 +14,7 @@ from search.slots.studies import StudyHandle, list_studies, open_study
 from search.storage.reader import Reader
 from search.storage.store import Store
 from search.storage.tables import Control
-from search.study.confirm import Parent, confirmation_name
+from search.study.confirmation import Parent, confirmation_name
 
 
 def parent_of(handle: StudyHandle) -> Parent | None:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Synced:
+class SyncResult:
     """What was sent and repaired."""
 
     rows: int = 0
@@ -31,7 +31,7 @@ class Synced:
     """Runs that MLflow showed as running although no worker held their slot."""
 
 
-def sync_runs(store: Store, handle: StudyHandle, tracker: Tracker, workdir: Workdir) -> Synced:
+def sync_runs(store: Store, handle: StudyHandle, tracker: Tracker, workdir: Workdir) -> SyncResult:
     """Send the curves left on this machine and end the runs that no worker holds; repeating it changes nothing.
 
     Raises TrackingUnavailable. Trials that have their result are not touched before they are published.
@@ -46,7 +46,7 @@ def sync_runs(store: Store, handle: StudyHandle, tracker: Tracker, workdir: Work
         for run_id, number in running.items()
         if number in slots
     )
-    return Synced(rows, repaired)
+    return SyncResult(rows, repaired)
 
 
 def lives(slot: SlotRow) -> bool:

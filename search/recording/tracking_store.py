@@ -12,8 +12,8 @@ from search.slots.studies import StudyHandle, open_study
 from search.storage.store import Store
 from search.storage.tables import Control
 from search.study.study_spec import StudySpec
-from tracking.mlflow.moved import FILE, is_missing
-from tracking.redact import redact
+from tracking.mlflow.moved_database import FILE, is_missing
+from tracking.redaction import redact
 from tracking.tracker import Tracker
 
 

@@ -17,7 +17,7 @@ TRACED_ROWS, CHECKED_ROWS = 2, 5
 TOLERANCE = 1e-4
 
 
-class Deterministic(nn.Module):
+class DeterministicPolicy(nn.Module):
     """Joint actions [n, sum of d_i] for joint observations [n, sum of O_i], without the chain's noise."""
 
     def __init__(self, policy: Policy) -> None:
@@ -75,7 +75,7 @@ def _script(policy: Policy) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of constants, and that it has a successor
         traced: torch.jit.ScriptModule = torch.jit.trace(
-            Deterministic(policy), torch.randn(TRACED_ROWS, width, generator=draw)
+            DeterministicPolicy(policy), torch.randn(TRACED_ROWS, width, generator=draw)
         )
     obs = torch.randn(CHECKED_ROWS, width, generator=draw)
     expected = policy.act_joint(obs.numpy(), deterministic=True)

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from search.errors import CannotDraw
-from search.reports.render import can_draw
+from search.reports.renderer import can_draw
 from search.reports.video import render_video
 from search.view.views import StudyView, TrialView
 from search.view.wording import count

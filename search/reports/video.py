@@ -21,7 +21,7 @@ from omad_core.errors import OmadError
 from omad_core.policy import Policy
 from omad_core.rng.streams import Stream, env_seeds
 from search.errors import CannotDraw
-from search.reports.render import drawer, frames_per_second
+from search.reports.renderer import drawer, frames_per_second
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ CHUNK = 500
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairResult:
     """What `repair` had to do."""
 
     ended: int
@@ -107,7 +107,7 @@ def tell(store: Store, study: optuna.Study, ended: int, outcome: Outcome, value:
             log.debug("trial %d was ended by another worker at the same moment", number)
 
 
-def repair(store: Store, study: optuna.Study) -> Repaired:
+def repair(store: Store, study: optuna.Study) -> RepairResult:
     """Do what dead workers left undone. Any worker may, at any time: when it starts, idles and ends."""
     with store.guard():
         unfinished = store.rdb.get_all_trials(
@@ -125,7 +125,7 @@ def repair(store: Store, study: optuna.Study) -> Repaired:
     for trial in orphans:
         log.info("trial %d is of no slot and ends as failed", trial.number)
         tell(store, study, trial._trial_id, "failed", None)
-    return Repaired(len(ended), len(orphans))
+    return RepairResult(len(ended), len(orphans))
 
 
 def _orphan(trial: FrozenTrial, slot: Any) -> bool:

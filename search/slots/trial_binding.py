@@ -14,7 +14,7 @@ from search.slots.claim import first_then_random
 from search.slots.keys import DEFAULTS, RETRY_OF, SLOT, TOKEN
 from search.slots.lease import Lease, Outcome
 from search.storage.store import Store
-from search.study.confirm import CONFIGURATION
+from search.study.confirmation import CONFIGURATION
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from search.study.files.layers import component_of, confirm_of, numbers_of, over
 from search.study.files.study_file import Layer, StudyFile, read
 from search.study.origin import CONFIRM, Origin
 from search.study.pruners import PRUNERS
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import SAMPLERS
 from search.study.study_spec import StudySpec
 
@@ -69,7 +69,7 @@ def find(task: str) -> Study:
     return Study(find_task(task).name, task, (_shipped(BASE), _shipped(task)))
 
 
-def build(study: Study, requested: Requested, *, has_gpu: bool, name: str | None = None) -> StudySpec:
+def build(study: Study, requested: StudyRequest, *, has_gpu: bool, name: str | None = None) -> StudySpec:
     """The effective spec. Raises ConfigError naming the file, table, setting or option at fault."""
     profile = requested.profile or ("gpu" if has_gpu else "laptop")
     layers = study.layers(profile)
@@ -85,7 +85,7 @@ def check(study: Study) -> None:
     """Refuse a study any of whose profiles cannot be used. Raises ConfigError."""
     for profile in study.profiles:
         try:
-            build(study, Requested(profile=profile), has_gpu=False)
+            build(study, StudyRequest(profile=profile), has_gpu=False)
         except ConfigError as error:
             raise ConfigError(f"profile {profile}: {error}") from None
 
@@ -118,7 +118,7 @@ def _shipped(name: str) -> StudyFile:
 
 
 def _spec(
-    study: Study, profile: str, layers: list[Layer], requested: Requested, name: str | None = None
+    study: Study, profile: str, layers: list[Layer], requested: StudyRequest, name: str | None = None
 ) -> StudySpec:
     origin = Origin(
         file=study.path,
@@ -143,7 +143,7 @@ def _spec(
 def _possible(study: Study, profile: str, layers: list[Layer]) -> bool:
     """Whether the files alone make a spec: what is wrong then came from options."""
     try:
-        _spec(study, profile, layers, Requested())
+        _spec(study, profile, layers, StudyRequest())
     except ConfigError:
         return False
     return True

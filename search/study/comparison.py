@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from omad_core.errors import ConfigError
-from search.study.confirm import LONGEST_NAME, SUFFIX
+from search.study.confirmation import LONGEST_NAME, SUFFIX
 
 DEFAULT_SUFFIX = "-compare"
 """Of a comparison that was given no name: its task's, and this."""

@@ -16,10 +16,10 @@ from omad_core import settings
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from omad_core.settings import Setting, setting
-from omad_core.stored import train_config
+from omad_core.stored_settings import train_config
 from search.study.comparison import Comparison
 from search.study.components import Component, complete
-from search.study.confirm import Confirm, Parent, configuration, suggest
+from search.study.confirmation import Confirm, Parent, configuration, suggest
 from search.study.dimension_tables import parse, to_table
 from search.study.dimensions import Dimension
 from search.study.origin import Origin

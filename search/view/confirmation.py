@@ -14,7 +14,7 @@ from search.confirmation.pair import confirmation_of
 from search.slots.keys import DEFAULTS
 from search.slots.studies import StudyHandle
 from search.storage.reader import Reader
-from search.study.confirm import CANDIDATE, CONFIGURATION, SEED
+from search.study.confirmation import CANDIDATE, CONFIGURATION, SEED
 from search.study.study_spec import StudySpec
 from search.view import status
 from search.view.trial_history import all_trials

@@ -16,7 +16,7 @@ from search.slots.lease import SlotRow
 from search.slots.score import mean
 from search.slots.studies import StudyHandle, refuse_deleted
 from search.storage.reader import Reader
-from search.study.confirm import CANDIDATE, SEED, held_out_label
+from search.study.confirmation import CANDIDATE, SEED, held_out_label
 from search.study.study_spec import StudySpec
 from search.view.external_trials import external_trials
 from search.view.trial_history import TrialHead, all_trials, find_marked, heads

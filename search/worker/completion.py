@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.errors import LeaseLost, SearchError, UnfitMachine
-from search.recording.publishing import Result
+from search.recording.publication import Result
 from search.slots import outcomes
 from search.slots.lease import Lease, Outcome
 from search.worker import faults

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from omad_core import settings
 from omad_core.config import TrainConfig
-from search.checkpoints.store import Loaded, load_newest
+from search.checkpoints.store import LoadedCheckpoint, load_newest
 from search.checkpoints.workdir import Workdir
 from search.errors import LeaseLost
 from search.launch.watchdog import Watchdog
@@ -28,7 +28,7 @@ from search.slots.lease_keeper import HeldLease, LeaseKeeper
 from search.slots.studies import StudyHandle, optuna_study
 from search.storage.patience import patiently
 from search.storage.store import Store
-from search.study.confirm import training_name
+from search.study.confirmation import training_name
 from search.study.pruners import build_pruner
 from search.study.samplers import build_sampler
 from search.study.study_spec import StudySpec
@@ -134,7 +134,7 @@ class WorkerContext:
         """Folder of a slot on this machine."""
         return self.location.workdir.slot(self.spec.name, self.handle.uid, lease.number)
 
-    def load(self, held: HeldLease) -> Loaded | None:
+    def load(self, held: HeldLease) -> LoadedCheckpoint | None:
         """The newest checkpoint that can be read; fetching it renews the lease. Raises TrackingUnavailable."""
         note_progress = partial(self.lease_keeper.note_progress, held)
         folder, workdir = self.folder(held.lease), self.location.workdir

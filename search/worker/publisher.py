@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from search.errors import LeaseLost
-from search.recording.publishing import Result, publish
+from search.recording.publication import Result, publish
 from search.recording.slot_run import SlotRun
 from search.slots.lease_keeper import HeldLease
 from search.worker.context import WorkerContext

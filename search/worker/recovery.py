@@ -10,10 +10,10 @@ from omad_core.config import TrainConfig
 from omad_core.envs import make_spec
 from omad_core.errors import OmadError
 from omad_core.policy import Policy
-from search.checkpoints.store import Loaded
+from search.checkpoints.store import LoadedCheckpoint
 from search.checkpoints.workdir import lease_folder, remove
 from search.errors import LeaseLost
-from search.recording.publishing import Result
+from search.recording.publication import Result
 from search.recording.slot_run import SlotRun
 from search.recording.sync import sync_runs
 from search.slots import budget, lease_writes, outcomes
@@ -104,7 +104,7 @@ class Recovery:
         self._publisher.submit(held, run, self._result(lease, trial, loaded, spool))
         context.send(DRAIN_SECONDS, self._publisher.keep)
 
-    def _leaves_to_others(self, held: HeldLease, loaded: Loaded | None, number: int) -> bool:
+    def _leaves_to_others(self, held: HeldLease, loaded: LoadedCheckpoint | None, number: int) -> bool:
         """Release a complete trial whose last checkpoint, and so its model, cannot be read here; whether it was."""
         lease = held.lease
         newest = lease.checkpoints[0] if lease.checkpoints else None
@@ -117,7 +117,9 @@ class Recovery:
         self._context.give_back(lease)
         return True
 
-    def _result(self, lease: Lease, trial: FrozenTrial, loaded: Loaded | None, spool: Spool) -> Result:
+    def _result(
+        self, lease: Lease, trial: FrozenTrial, loaded: LoadedCheckpoint | None, spool: Spool
+    ) -> Result:
         """The ended trial as its checkpoint has it, its policy included."""
         spec, folder = self._context.spec, self._context.folder(lease)
         if loaded is None:

@@ -9,7 +9,7 @@ from typing import Any
 from omad_core.config import TrainConfig, structure
 from omad_core.events import Busy, Event
 from omad_core.population import Population
-from search.checkpoints.store import Loaded
+from search.checkpoints.store import LoadedCheckpoint
 from search.slots.liveness import identity
 from search.worker.context import WorkerContext
 from search.worker.trial_runner import TrialRunner
@@ -54,7 +54,7 @@ class TrialPack:
         occupied = [group.structure for group in self._groups if group.runners]
         return shape in occupied or len(occupied) < MOST_POPULATIONS
 
-    def begin(self, runner: TrialRunner, loaded: Loaded | None) -> None:
+    def begin(self, runner: TrialRunner, loaded: LoadedCheckpoint | None) -> None:
         """Let a trial train from here. Raises ConfigError, CheckpointError, and whatever an environment raises."""
         with self._context.watchdog.within(self._longest()):
             group = self._group_for(runner.configs[0])

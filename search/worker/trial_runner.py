@@ -16,7 +16,7 @@ from omad_core.errors import CheckpointError, NotFinite, TaskError
 from omad_core.events import Broken, Busy, Diverged, Evaluated, Event, Finished, MemberId, Progress, Warned
 from omad_core.policy import Policy
 from omad_core.population import Population
-from search.checkpoints.store import Loaded
+from search.checkpoints.store import LoadedCheckpoint
 from search.history.evaluations import CurvePoint
 from search.recording.checkpoint_transfer import CheckpointTransfer
 from search.recording.curve_rows import SeedAggregator
@@ -68,7 +68,9 @@ class TrialRunner:
         self.diverged: str | None = None
         """Why the trial ends as diverged."""
 
-    def begin(self, population: Population, loaded: Loaded | None, facts: Mapping[str, Any]) -> None:
+    def begin(
+        self, population: Population, loaded: LoadedCheckpoint | None, facts: Mapping[str, Any]
+    ) -> None:
         """Admit the seeds, from a checkpoint where there is one. Raises ConfigError, CheckpointError."""
         states: Sequence[MemberState | None] = loaded.states if loaded else [None] * len(self.configs)
         if len(states) != len(self.configs):

@@ -14,7 +14,7 @@ from search.slots.claim import Claimant, claim
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import build_sampler
 from search.study.study_spec import StudySpec
 
@@ -39,7 +39,7 @@ def train(store: Store, handle: StudyHandle, outcome: Any, values: list[float]) 
 @pytest.fixture
 def study(run: Run, tmp_path: Path) -> None:
     """`hopper`: the defaults, a better trial, one that diverged, one in work; six wait."""
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 10}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 10}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", spec.trials, spec.to_json(), [spec.defaults()])
         train(store, handle, "complete", [20.0, 100.0, 219.0])
@@ -59,7 +59,7 @@ def test_status_shows_the_study(run: Run) -> None:
 def test_the_time_of_an_ended_study_stands_still(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 1}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 1}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", spec.trials, spec.to_json(), [spec.defaults()])
         train(store, handle, "complete", [20.0, 100.0])
@@ -125,7 +125,7 @@ def test_without_a_storage_it_says_what_makes_one(run: Run, tmp_path: Path) -> N
 
 
 def test_best_of_a_study_without_completed_trials_says_so(run: Run, tmp_path: Path) -> None:
-    spec = catalog.build(catalog.find("hopper"), Requested(), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         create_study(store, "hopper", 1, spec.to_json())
     assert "no trial of study hopper has completed yet" in run("best", code=1)

@@ -21,14 +21,14 @@ from omad_core.checkpoint.files import digest, to_json
 from omad_core.policy import Policy
 from omad_core.population import Population
 from search.checkpoints.workdir import Workdir
-from search.recording.publishing import Result, publish
+from search.recording.publication import Result, publish
 from search.recording.slot_run import SlotRun
 from search.slots import outcomes, trial_binding
 from search.slots.claim import Claimant, claim
 from search.slots.studies import StudyHandle, create_study, list_studies, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import build_sampler
 from search.study.study_spec import StudySpec
 from search.worker.context import WorkerContext, WorkerLocation
@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     shutil.copy(empty_mlflow, folder)
     spec = catalog.build(
         catalog.find("hopper"),
-        Requested(profile="smoke", numbers={"trials": 4}, confirm=False),
+        StudyRequest(profile="smoke", numbers={"trials": 4}, confirm=False),
         has_gpu=False,
     )
     tracker = MlflowTracker(f"sqlite:///{folder}/mlflow.db")

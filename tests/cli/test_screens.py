@@ -19,7 +19,7 @@ from search.slots.claim import Claimant, claim
 from search.slots.studies import create_study, optuna_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import build_sampler
 from search.study.study_spec import StudySpec
 from search.view.confirmation import CandidateView, ConfirmationView
@@ -42,7 +42,7 @@ LOOKS = [
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `hopper`: two complete trials and one that failed."""
     folder = tmp_path_factory.mktemp("ended")
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 3}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 3}), has_gpu=False)
     with open_storage(f"sqlite:///{folder}/omad.db", create=True) as store:
         handle = create_study(store, "hopper", 3, spec.to_json(), [spec.defaults()])
         stored = StudySpec.from_json(handle.spec)

@@ -14,14 +14,14 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from cli.process import group, monitor
+from cli.process import group, study_monitor
 from cli.process.placement import Plan
 from search.slots import lease_writes
 from search.slots.claim import Claimant, claim
 from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.view import status
 from search.view.views import StudyView
 from tracking.mlflow.tracker import MlflowTracker
@@ -50,7 +50,7 @@ def end(url: str, trials: int, published: bool) -> None:
     """Let trials of a study of four have their results."""
     spec = catalog.build(
         catalog.find("hopper"),
-        Requested(profile="smoke", numbers={"trials": 4}, confirm=False),
+        StudyRequest(profile="smoke", numbers={"trials": 4}, confirm=False),
         has_gpu=False,
     )
     with open_storage(url, create=True) as store:
@@ -96,7 +96,7 @@ def test_results_that_could_not_be_sent_are_told_with_what_sends_them(
 ) -> None:
     end(f"sqlite:///{tmp_path}/omad.db", 4, published=False)
     monkeypatch.setattr(group, "build_supervisor", lambda *_: None)
-    monkeypatch.setattr(monitor, "StudyMonitor", Unable)
+    monkeypatch.setattr(study_monitor, "StudyMonitor", Unable)
     said = run("run", "--study", "hopper", "--no-confirm", "--workers", "1", "--devices", "cpu", code=1)
     assert "4 results could not be sent to MLflow" in said
     assert "`omad-search sync hopper` sends them" in said

@@ -15,7 +15,7 @@ from omad_core import Policy, TrainConfig, settings, train
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -69,7 +69,7 @@ def test_the_study_file_of_the_guide_is_one(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "studies" / "meet.toml").write_text(study)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    spec = catalog.build(catalog.find("meet"), Requested(profile="laptop"), has_gpu=False)
+    spec = catalog.build(catalog.find("meet"), StudyRequest(profile="laptop"), has_gpu=False)
     assert (spec.trials, spec.seeds, spec.config.env_steps) == (20, 2, 5_000)
     assert make_spec(spec.task, spec.config.env).horizon == 25
 

@@ -37,7 +37,7 @@ from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 from search.worker.context import WorkerLocation
 from search.worker.worker import Worker
@@ -255,7 +255,7 @@ class StudyFolder:
         self.tracking = tracking or f"sqlite:///{folder}/mlflow.db"
         train = {"env_steps": self.steps, "log_every_steps": 50, "evaluation.every_steps": 100}
         chosen = {"trials": trials, "seeds": seeds, "checkpoint_seconds": 0.3, **numbers}
-        requested = Requested(profile="smoke", numbers=chosen, train=train, confirm=confirm)
+        requested = StudyRequest(profile="smoke", numbers=chosen, train=train, confirm=confirm)
         self.spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False, name=study_name)
         self.store = open_storage(self.storage, create=True)
         tracker = MlflowTracker(self.tracking)
@@ -425,7 +425,7 @@ def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
     def make(task: str) -> Path:
         folder = tmp_path_factory.mktemp(task)
-        config = catalog.build(catalog.find(task), Requested(profile="smoke"), has_gpu=False).config
+        config = catalog.build(catalog.find(task), StudyRequest(profile="smoke"), has_gpu=False).config
         population = Population(config, 1, "cpu")
         member = population.admit(config)
         population.advance()

@@ -24,7 +24,7 @@ from search.recording.study_run import parent_info
 from search.slots.studies import create_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 from search.worker.context import WorkerLocation
 from search.worker.pair_worker import PairWorker
@@ -40,7 +40,7 @@ def spec() -> StudySpec:
     train = {"env_steps": 180, "random_steps": 100, "log_every_steps": 60, "evaluation.every_steps": 60}
     numbers = {"trials": 1, "checkpoint_seconds": 0.0}
     return catalog.build(
-        catalog.find("hopper"), Requested(profile="smoke", numbers=numbers, train=train), has_gpu=False
+        catalog.find("hopper"), StudyRequest(profile="smoke", numbers=numbers, train=train), has_gpu=False
     )
 
 

@@ -29,8 +29,8 @@ from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.patience import patiently
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.confirm import CANDIDATE, SEED, Confirm
-from search.study.requested import Requested
+from search.study.confirmation import CANDIDATE, SEED, Confirm
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 from tracking.mlflow.tracker import MlflowTracker
 
@@ -75,7 +75,7 @@ class TwoMachineStudy:
             "lease_seconds": LEASE_SECONDS,
             "max_attempts": 50,
         }
-        requested = Requested(profile="smoke", numbers=numbers, train=train)
+        requested = StudyRequest(profile="smoke", numbers=numbers, train=train)
         built = catalog.build(catalog.find("hopper"), requested, has_gpu=False)
         document = built.to_json().replace('"name": "median"', '"name": "none"')
         self.spec = built if document == built.to_json() else _without_pruner(document)

@@ -21,7 +21,7 @@ from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.worker.context import WorkerLocation
 from search.worker.worker import Worker
 from tracking.mlflow.tracker import MlflowTracker
@@ -48,7 +48,7 @@ class MisbehavingStudy:
         self.folder = folder
         (folder / "study.toml").write_text(STUDY)
         numbers = {"trials": len(kinds), "max_attempts": max_attempts, "checkpoint_seconds": 0.5}
-        requested = Requested(profile="smoke", numbers=numbers, train=TRAIN)
+        requested = StudyRequest(profile="smoke", numbers=numbers, train=TRAIN)
         self.spec = catalog.build(catalog.find(str(folder / "study.toml")), requested, has_gpu=False)
         self.storage, self.tracking = f"sqlite:///{folder}/omad.db", f"sqlite:///{folder}/mlflow.db"
         self.store: Store = open_storage(self.storage, create=True)

@@ -23,7 +23,7 @@ from search.slots import budget
 from search.slots.studies import create_study, optuna_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.mlflow.tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
@@ -40,7 +40,7 @@ class ServerStudy:
         self.workers: list[subprocess.Popen[bytes]] = []
         self.storage = f"sqlite:///{folder}/omad.db"
         train = {"env_steps": steps, "log_every_steps": 50, "evaluation.every_steps": 250}
-        requested = Requested(
+        requested = StudyRequest(
             profile="smoke",
             numbers={"trials": trials, "checkpoint_seconds": 1.0, **numbers},
             train=train,

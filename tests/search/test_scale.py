@@ -17,13 +17,13 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import case, insert, update
 
-from search.bench.many import clear, fill
+from search.bench.large_study import clear, fill
 from search.slots.keys import START
 from search.slots.studies import StudyHandle, create_study, delete_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.view import status
 from search.view.trial_history import USER, all_trials
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 def empty_study(store: Store, trials: int) -> StudyHandle:
     spec = catalog.build(
         catalog.find("hopper"),
-        Requested(profile="smoke", numbers={"trials": trials}),
+        StudyRequest(profile="smoke", numbers={"trials": trials}),
         has_gpu=False,
         name="many",
     )

@@ -9,12 +9,12 @@ from omad_core import settings
 from omad_core.envs.catalog import TASKS
 from search.study import catalog
 from search.study.dimensions import Dimension
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
 
 def build(task: str, profile: str) -> StudySpec:
-    return catalog.build(catalog.find(task), Requested(profile=profile), has_gpu=False)
+    return catalog.build(catalog.find(task), StudyRequest(profile=profile), has_gpu=False)
 
 
 def test_every_task_has_a_study_and_every_study_a_task() -> None:
@@ -64,7 +64,7 @@ def test_the_paper_profile_is_the_published_setting() -> None:
     assert config.critic.v_max > 750, "the published return means more than that"
     assert "critic.quantiles" not in spec.space.paths
     theirs = catalog.build(
-        catalog.find("ant_2x4"), Requested(profile="paper", train={"algorithm": "hasac"}), has_gpu=False
+        catalog.find("ant_2x4"), StudyRequest(profile="paper", train={"algorithm": "hasac"}), has_gpu=False
     ).config
     assert (theirs.critic.head, theirs.critic.hidden_width, theirs.env_steps) == ("scalar", 256, 3_000_000)
 

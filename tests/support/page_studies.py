@@ -12,8 +12,8 @@ from search.slots.claim import Claimant, claim
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store
 from search.study import catalog
-from search.study.confirm import Confirm
-from search.study.requested import Requested
+from search.study.confirmation import Confirm
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
 HOSTILE = "</script><img src=x onerror=alert(1)><a href='javascript:alert(2)'>`${alert(3)}`"
@@ -22,7 +22,7 @@ STEPS = (100, 200, 300)
 
 def new_study(store: Store, name: str, trials: int, seeds: int = 3) -> StudyHandle:
     """A search of a MuJoCo task that nobody has begun."""
-    requested = Requested(profile="smoke", numbers={"trials": trials}, train={"env_steps": 300})
+    requested = StudyRequest(profile="smoke", numbers={"trials": trials}, train={"env_steps": 300})
     spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False, name=name)
     spec = replace(spec, confirm=Confirm(1, seeds))
     return create_study(store, name, trials, spec.to_json(), [spec.defaults()])

@@ -18,7 +18,7 @@ from omad_core import settings
 from omad_core.algorithms import ALGORITHMS
 from omad_core.config import TrainConfig
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 HEAD = """\
@@ -217,7 +217,9 @@ def _profiles() -> str:
     """What a profile says that differs from the defaults of the code, all profiles side by side."""
     study = catalog.find("hopper")
     default = settings.to_dict(TrainConfig())
-    builds = {name: catalog.build(study, Requested(profile=name), has_gpu=False) for name in study.profiles}
+    builds = {
+        name: catalog.build(study, StudyRequest(profile=name), has_gpu=False) for name in study.profiles
+    }
     rows = [_row("trials", "", [str(spec.trials) for spec in builds.values()])]
     rows.append(_row("seeds", "", [str(spec.seeds) for spec in builds.values()]))
     values = {name: settings.to_dict(spec.config) for name, spec in builds.items()}

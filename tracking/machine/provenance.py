@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.machine import cores
-from tracking.redact import redact
+from tracking.redaction import redact
 
 PACKAGES = (
     "omad-search",

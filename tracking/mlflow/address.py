@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from mlflow import get_tracking_uri
 
 from tracking.errors import TrackingAddressRefused
-from tracking.redact import redact
+from tracking.redaction import redact
 
 WEB_SCHEMES = ("http", "https")
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from tracking.errors import TrackingRefused
 from tracking.mlflow.address import scheme, sqlite_address, sqlite_path
-from tracking.redact import redact
+from tracking.redaction import redact
 
 CONNECT_SECONDS = 2
 _LOCK_NUMBER = 0x6F6D6164  # one number for all clients of this project: "omad" in ASCII

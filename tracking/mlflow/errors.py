@@ -10,7 +10,7 @@ from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException, RestEx
 
 from tracking.errors import TrackingError, TrackingRefused, TrackingUnavailable
 from tracking.mlflow.outage import environment_note, is_outage, sentence
-from tracking.redact import redact
+from tracking.redaction import redact
 
 _log = logging.getLogger(__name__)
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})

@@ -9,7 +9,7 @@ import sqlalchemy.exc
 
 from tracking.mlflow.address import is_web
 from tracking.mlflow.probe import NO_SUCH_HOST, NOTHING_LISTENS, proxy_note, unreachable
-from tracking.redact import redact
+from tracking.redaction import redact
 from tracking.sqlite_fault import sqlite_fault
 
 DEEPEST = 20

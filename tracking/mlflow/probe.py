@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from tracking.errors import TrackingUnavailable
-from tracking.redact import redact
+from tracking.redaction import redact
 
 SECONDS = 1.0
 """How long a server may take to accept a connection."""

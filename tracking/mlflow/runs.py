@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from tracking.errors import RunDeleted, TrackingRefused, TrackingUnavailable
 from tracking.mlflow.location import default_location, refuse_outside
-from tracking.redact import redact
+from tracking.redaction import redact
 from tracking.tracker import RunInfo, RunStatus
 
 STUDY_TAG = "omad.study"

@@ -8,7 +8,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tracking.mlflow import database, fetch, location, models, registry, runs, server, settings
+from tracking.mlflow import database, location, model_download, models, registry, runs, server, settings
 from tracking.mlflow.address import is_web, resolve
 from tracking.mlflow.errors import translate_errors
 from tracking.mlflow.run_writer import RunRecord
@@ -130,12 +130,12 @@ class MlflowTracker:
     def model_of(self, run_id: str) -> str | None:
         """Address of the model that a run has published, if it has."""
         with self._mlflow() as client:
-            return fetch.model_of(client, run_id)
+            return model_download.model_of(client, run_id)
 
     def download_model(self, model_uri: str, folder: Path) -> Path:
         """Fetch a published model below `folder`; returns the policy folder in it."""
         with self._mlflow() as client:
-            return fetch.download(client, self.address, model_uri, folder)
+            return model_download.download(client, self.address, model_uri, folder)
 
     def end_run(self, run_id: str, status: RunStatus, reason: str = "") -> None:
         """Close a run with its true status; ending it again in the same way changes nothing."""

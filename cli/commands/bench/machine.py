@@ -8,14 +8,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cli.options import Json, Set
-from cli.show import as_json, numbers
+from cli.show import json_output, numbers
 from cli.show.console import out, say
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 from tracking.machine import cores
 
 if TYPE_CHECKING:
+    from omad_core.bench.checkpoint_cost import SavingCost
     from omad_core.bench.environments import EnvironmentSpeeds
-    from omad_core.bench.saving import SavingCost
     from omad_core.bench.updates import UpdateSpeeds
     from omad_core.config import TrainConfig
 
@@ -26,7 +26,7 @@ WORTH_PACKING = 1.15
 
 
 @dataclass(frozen=True)
-class Measured:
+class MachineSpeeds:
     """All that was measured."""
 
     environment: "EnvironmentSpeeds"
@@ -57,33 +57,33 @@ def bench(
     measured = _measure(config, device, seconds)
     workers, pack = suggest(measured.updates, device)
     if json:
-        as_json.show(_record(config, device, measured, workers, pack))
+        json_output.show(_record(config, device, measured, workers, pack))
         return
-    out().print(Folding(_table(config, measured)))
+    out().print(FoldingTable(_table(config, measured)))
     say(f"Suggested: --workers {workers}, and {pack} member{'s' if pack > 1 else ''} a program on {device}.")
 
 
 def _config(task: str, algorithm: str, pairs: list[str]) -> "TrainConfig":
     from omad_core import settings
     from omad_core.config import default_config
-    from search.study.requested import parse_settings
+    from search.study.request import parse_settings
 
     given = parse_settings(pairs)
     return settings.replace(default_config(task, given.get("algorithm", algorithm)), {**NETWORKS, **given})
 
 
-def _measure(config: "TrainConfig", device: str, seconds: float) -> Measured:
-    from omad_core.bench import environments, saving, updates
+def _measure(config: "TrainConfig", device: str, seconds: float) -> MachineSpeeds:
+    from omad_core.bench import checkpoint_cost, environments, updates
 
     threads = cores.usable()
     with out().status("environments"):
         speeds = environments.measure(config.task, config.env, threads=threads, seconds=0.2 * seconds)
     with out().status("checkpoints"):
-        cost = saving.measure(config)
+        cost = checkpoint_cost.measure(config)
     with out().status("updates"):
         members = (1, 4, 16) if device == "cpu" else (1, 8, 32, 64)
         update = updates.measure(config, members, device, 0.4 * seconds)
-    return Measured(speeds, update, cost)
+    return MachineSpeeds(speeds, update, cost)
 
 
 def suggest(updates: "UpdateSpeeds", device: str) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def suggest(updates: "UpdateSpeeds", device: str) -> tuple[int, int]:
     return cores.usable() if device == "cpu" else 1, pack
 
 
-def _table(config: "TrainConfig", measured: Measured) -> Table:
+def _table(config: "TrainConfig", measured: MachineSpeeds) -> Table:
     table = Table(
         box=SIMPLE_HEAD, title=f"{config.task}, {config.algorithm}, one torch thread", title_justify="left"
     )
@@ -154,7 +154,7 @@ def _saving(cost: "SavingCost") -> list[tuple[str, str, str]]:
 
 
 def _record(
-    config: "TrainConfig", device: str, measured: Measured, workers: int, pack: int
+    config: "TrainConfig", device: str, measured: MachineSpeeds, workers: int, pack: int
 ) -> dict[str, Any]:
     from omad_core import settings
 

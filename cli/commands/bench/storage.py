@@ -9,13 +9,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cli.options import DEFAULT_STORAGE, Json, Storage
-from cli.show import as_json, numbers
+from cli.show import json_output, numbers
 from cli.show.console import out, say
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 
 if TYPE_CHECKING:
-    from search.bench.crowd import Pressed
-    from search.bench.many import Grown
+    from search.bench.crowd import CrowdLoad
+    from search.bench.large_study import StudyGrowth
     from search.slots.studies import StudyHandle
     from search.storage.store import Store
 
@@ -39,7 +39,7 @@ def bench_storage(
     The studies it makes are deleted again.
     """
     from search.bench.crowd import press
-    from search.bench.many import grow
+    from search.bench.large_study import grow
     from search.storage.store import open_storage
 
     name = f"bench-{uuid.uuid4().hex[:8]}"
@@ -55,9 +55,9 @@ def bench_storage(
             for study in (f"{name}-crowd", f"{name}-many"):
                 _delete(store, study)
     if json:
-        as_json.show({"pressed": pressed, "grown": grown})
+        json_output.show({"pressed": pressed, "grown": grown})
     else:
-        out().print(Folding(_table(pressed, grown)))
+        out().print(FoldingTable(_table(pressed, grown)))
     if errors := [*pressed.probes.errors, *pressed.crowd.errors]:
         say(f"{numbers.count(len(errors), 'worker')} failed: {errors[0]}", stderr=True)
         raise typer.Exit(1)
@@ -66,15 +66,15 @@ def bench_storage(
 def _make(store: "Store", name: str, trials: int) -> "StudyHandle":
     from search.slots.studies import create_study
     from search.study import catalog
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
 
-    requested = Requested(profile="smoke", numbers={"trials": trials})
+    requested = StudyRequest(profile="smoke", numbers={"trials": trials})
     spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False, name=name)
     return create_study(store, name, trials, spec.to_json())
 
 
 def _delete(store: "Store", name: str) -> None:
-    from search.bench.many import clear
+    from search.bench.large_study import clear
     from search.errors import StudyNotFound
     from search.slots.studies import delete_study, open_study
 
@@ -84,7 +84,7 @@ def _delete(store: "Store", name: str) -> None:
         delete_study(store, handle)
 
 
-def _table(pressed: "Pressed", grown: "Grown") -> Table:
+def _table(pressed: "CrowdLoad", grown: "StudyGrowth") -> Table:
     table = Table(box=SIMPLE_HEAD)
     for heading in ("what", "measured", "beside"):
         table.add_column(heading, justify="right" if heading == "measured" else "left")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli.show import numbers
 from cli.show.report import next_commands
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 from search.comparison import sentences, tables
 from search.comparison.view import ComparisonView
 
@@ -33,10 +33,10 @@ class ComparisonReport:
         yield Text(sentences.shown(seen), style="bold")
         yield Text(sentences.not_shown(seen))
         if seen.settings:
-            yield Folding(_returns(seen))
-            yield Folding(_efforts(seen))
-            yield Folding(_values(seen))
-        yield Folding(_searches(seen))
+            yield FoldingTable(_returns(seen))
+            yield FoldingTable(_efforts(seen))
+            yield FoldingTable(_values(seen))
+        yield FoldingTable(_searches(seen))
         for each in seen.algorithms:
             if each.confirmation is not None:
                 yield Text(f"{each.name} against its own defaults: {each.confirmation.sentence}")

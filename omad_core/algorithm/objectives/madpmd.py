@@ -14,7 +14,7 @@ from torch import Tensor
 
 from omad_core.algorithm.batch import Transitions
 from omad_core.algorithm.gradients import norm
-from omad_core.algorithm.objectives.objective import Draws, DrawSpec, Fresh, Group, Networks, Target
+from omad_core.algorithm.objectives.objective import Draws, DrawSpec, FirstWeights, Group, Networks, Target
 from omad_core.algorithm.objectives.policy_draws import noises, of_policy
 from omad_core.algorithm.objectives.targets import TARGETS, follow, targets
 from omad_core.algorithm.policies import ddpm
@@ -38,11 +38,11 @@ def _levels(spec: TaskSpec, config: TrainConfig) -> tuple[int, ...]:
     return _of_candidates(spec, config)[:2]
 
 
-def _old(config: TrainConfig, spec: TaskSpec, fresh: Fresh) -> Params:
+def _old(config: TrainConfig, spec: TaskSpec, fresh: FirstWeights) -> Params:
     return dict(fresh.actor)
 
 
-def _log_temperature(config: TrainConfig, spec: TaskSpec, fresh: Fresh) -> Params:
+def _log_temperature(config: TrainConfig, spec: TaskSpec, fresh: FirstWeights) -> Params:
     return {"log_temperature": torch.tensor(float(np.log(config.madpmd.temperature)))}
 
 

@@ -43,7 +43,7 @@ class DrawSpec:
 
 
 @dataclass(frozen=True)
-class Fresh:
+class FirstWeights:
     """One member's first weights, on the CPU, without the axis P and the padding of atoms."""
 
     actor: Params
@@ -55,7 +55,7 @@ class Fresh:
 class Group:
     """Tensors of an objective's own: checkpointed, padded, copied in and out with a member, and kept finite."""
 
-    initial: Callable[[TrainConfig, TaskSpec, Fresh], Params]
+    initial: Callable[[TrainConfig, TaskSpec, FirstWeights], Params]
     """One member's first values."""
     counted: int = 0
     """Leading axes of which each entry has its own moments and step count in Adam: 1 = [P], 2 = [P, A]; 0 = no Adam."""

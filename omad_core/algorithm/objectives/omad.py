@@ -12,7 +12,7 @@ from torch import Tensor
 
 from omad_core.algorithm.batch import Transitions
 from omad_core.algorithm.gradients import norm
-from omad_core.algorithm.objectives.objective import Draws, DrawSpec, Fresh, Group, Networks, Target
+from omad_core.algorithm.objectives.objective import Draws, DrawSpec, FirstWeights, Group, Networks, Target
 from omad_core.algorithm.objectives.policy_draws import noises, of_policy
 from omad_core.algorithm.objectives.targets import TARGETS, follow, targets
 from omad_core.config import TrainConfig
@@ -21,7 +21,7 @@ from omad_core.rng.streams import Stream
 from omad_core.task import TaskSpec
 
 
-def _log_alpha(config: TrainConfig, spec: TaskSpec, fresh: Fresh) -> Params:
+def _log_alpha(config: TrainConfig, spec: TaskSpec, fresh: FirstWeights) -> Params:
     return {"log_alpha": torch.tensor(float(np.log(config.entropy.alpha)))}
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from omad_core.algorithm.objectives.objective import Fresh, Group, Networks
+from omad_core.algorithm.objectives.objective import FirstWeights, Group, Networks
 from omad_core.config import TrainConfig
 from omad_core.nn.layers import Params, move
 from omad_core.task import TaskSpec
 
 
-def _critic(config: TrainConfig, spec: TaskSpec, fresh: Fresh) -> Params:
+def _critic(config: TrainConfig, spec: TaskSpec, fresh: FirstWeights) -> Params:
     return dict(fresh.critic) if config.critic.target_tau else {}
 
 
-def _statistics(config: TrainConfig, spec: TaskSpec, fresh: Fresh) -> Params:
+def _statistics(config: TrainConfig, spec: TaskSpec, fresh: FirstWeights) -> Params:
     return dict(fresh.statistics) if config.critic.target_tau else {}
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from omad_core.algorithm.policies.denoiser import (
-    Prepared,
+    ChainInputs,
     drift,
     drift_at,
     init_denoiser,
@@ -104,7 +104,7 @@ def predict(
     return split(found, obs.shape[:2]) * mask
 
 
-def _prepare(params: Mapping[str, Tensor], shape: DdpmShape, obs: Tensor) -> Prepared:
+def _prepare(params: Mapping[str, Tensor], shape: DdpmShape, obs: Tensor) -> ChainInputs:
     return prepare(params, obs.flatten(0, 1), shape.features, shape.activation)
 
 

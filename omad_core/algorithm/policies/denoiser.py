@@ -60,7 +60,7 @@ def time_features(steps: int, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ChainInputs:
     """What stays the same along a chain."""
 
     weights: Mapping[str, Tensor]
@@ -74,21 +74,21 @@ class Prepared:
 
 def prepare(
     params: Mapping[str, Tensor], obs: Tensor, features: Tensor, activation: str = "gelu"
-) -> Prepared:
+) -> ChainInputs:
     """Observations [P * A, N, O] and time features [K, 512] through their parts of the first layer."""
     weights, activate = flat(params), ACTIVATIONS[activation]
     hidden = activate(linear(weights, "time.0", features.expand(obs.shape[0], -1, -1)))
     hidden = linear(weights, "time.1", hidden)
     time = torch.baddbmm(weights["join.bias"], hidden, weights["join.time"])
-    return Prepared(weights, torch.bmm(obs, weights["join.obs"]), time.unsqueeze(2).unbind(1), activate)
+    return ChainInputs(weights, torch.bmm(obs, weights["join.obs"]), time.unsqueeze(2).unbind(1), activate)
 
 
-def drift(prepared: Prepared, x: Tensor, k: int) -> Tensor:
+def drift(prepared: ChainInputs, x: Tensor, k: int) -> Tensor:
     """f_theta(x_k, o, k): [P * A, N, U] -> [P * A, N, U]."""
     return drift_at(prepared, x, prepared.time[k])
 
 
-def drift_at(prepared: Prepared, x: Tensor, time: Tensor) -> Tensor:
+def drift_at(prepared: ChainInputs, x: Tensor, time: Tensor) -> Tensor:
     """As `drift`, for the part `time` of any steps: [P * A, 1, H], or [P * A, N, H] where rows differ in k."""
     weights, activate = prepared.weights, prepared.activation
     hidden = activate(torch.baddbmm(prepared.obs, x, weights["join.x"]) + time)

@@ -14,13 +14,13 @@ from omad_core.config import EnvConfig
 from omad_core.envs.arguments import check_arguments
 from omad_core.envs.base import EnvState, FloatArray, Step
 from omad_core.envs.catalog import Task
-from omad_core.envs.finite import check_reward
+from omad_core.envs.finiteness import check_reward
 from omad_core.envs.mpe.particles import World, move, push
-from omad_core.envs.mpe.scenarios import Deception, Navigation, Scenario, Seen
+from omad_core.envs.mpe.scenarios import Deception, Navigation, Scenario, Sight
 from omad_core.envs.rows import Rows
-from omad_core.envs.saved import check_fit, generator, pack_generator, unpack_generator
+from omad_core.envs.saved_state import check_fit, generator, pack_generator, unpack_generator
 from omad_core.envs.scaling import ActionScaling
-from omad_core.envs.unsupported import MPE, SPREAD
+from omad_core.envs.unsupported_arguments import MPE, SPREAD
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
 
@@ -53,8 +53,8 @@ def _known_arguments(task: Task) -> dict[str, Any]:
     return {"max_cycles": task.horizon, "num_agent_neighbors": None, "num_landmark_neighbors": None}
 
 
-def _seen(args: Mapping[str, Any]) -> Seen:
-    return Seen(args["num_agent_neighbors"], args["num_landmark_neighbors"])
+def _seen(args: Mapping[str, Any]) -> Sight:
+    return Sight(args["num_agent_neighbors"], args["num_landmark_neighbors"])
 
 
 def _spec(task: Task, rules: Scenario, env_id: str, horizon: int) -> TaskSpec:

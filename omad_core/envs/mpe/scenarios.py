@@ -13,14 +13,14 @@ COVERED = 0.1
 """A landmark is covered by an agent nearer than this."""
 
 
-class Seen(NamedTuple):
+class Sight(NamedTuple):
     """How many of the nearest other agents and landmarks an agent sees; None: all, in their order."""
 
     agents: int | None
     landmarks: int | None
 
 
-ALL = Seen(None, None)
+ALL = Sight(None, None)
 
 
 class Navigation:
@@ -38,7 +38,7 @@ class Navigation:
     has_goal = False
     scripted = 0
 
-    def __init__(self, agents: int, local_ratio: float, ends: bool = False, seen: Seen = ALL) -> None:
+    def __init__(self, agents: int, local_ratio: float, ends: bool = False, seen: Sight = ALL) -> None:
         self.agents, self.landmarks = agents, agents
         self.names = tuple(f"agent_{i}" for i in range(agents))
         self._local, self.ends, self._seen = local_ratio, ends, seen
@@ -104,7 +104,7 @@ class Deception:
     scripted = 1
     ends = False
 
-    def __init__(self, agents: int, rule: Rule, seen: Seen = ALL) -> None:
+    def __init__(self, agents: int, rule: Rule, seen: Sight = ALL) -> None:
         self.agents, self.landmarks = agents, agents
         self.names = tuple(f"agent_{i}" for i in range(agents))
         self.rule, self._seen = rule, seen

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from omad_core.envs.arguments import check_arguments, defaults
 from omad_core.envs.catalog import Task
 from omad_core.envs.mujoco.warnings_log import reading_a_model
-from omad_core.envs.unsupported import MUJOCO
+from omad_core.envs.unsupported_arguments import MUJOCO
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omad_core.envs.base import EnvState, FloatArray, Step
-from omad_core.envs.finite import check_reward
+from omad_core.envs.finiteness import check_reward
 from omad_core.envs.mujoco.bodies import Body
 from omad_core.envs.mujoco.readings import Readings
 from omad_core.envs.mujoco.rules import RULES
 from omad_core.envs.mujoco.warnings_log import log_warnings
 from omad_core.envs.rows import Rows
-from omad_core.envs.saved import check_fit, generator
+from omad_core.envs.saved_state import check_fit, generator
 from omad_core.envs.scaling import ActionScaling
 from omad_core.task import TaskSpec
 

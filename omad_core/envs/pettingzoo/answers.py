@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omad_core.envs.finite import LARGEST, beyond
+from omad_core.envs.finiteness import LARGEST, beyond
 from omad_core.errors import EnvironmentFailed, NotFinite
 
 

@@ -25,7 +25,7 @@ from omad_core.envs.base import EnvState, FloatArray, Step, StepRaised
 from omad_core.envs.pettingzoo.factory import Factory
 from omad_core.envs.pettingzoo.user_env import UserEnv
 from omad_core.envs.rows import Rows
-from omad_core.envs.saved import check_fit
+from omad_core.envs.saved_state import check_fit
 from omad_core.envs.scaling import ActionScaling
 from omad_core.errors import CheckpointError, EnvironmentFailed, TaskError
 from omad_core.task import TaskSpec

@@ -12,7 +12,7 @@ import numpy as np
 from omad_core.envs.arguments import check_arguments
 from omad_core.envs.pettingzoo import spaces
 from omad_core.envs.pettingzoo.border import Border
-from omad_core.envs.pettingzoo.importing import builder
+from omad_core.envs.pettingzoo.factory_import import builder
 from omad_core.envs.pettingzoo.spaces import Spaces
 from omad_core.errors import ConfigError, EnvironmentFailed
 from omad_core.task import TaskSpec

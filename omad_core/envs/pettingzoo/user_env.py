@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from omad_core.envs.base import EnvState, FloatArray
-from omad_core.envs.finite import LARGEST, trainable
+from omad_core.envs.finiteness import LARGEST, trainable
 from omad_core.envs.pettingzoo import answers, factory, spaces
 from omad_core.envs.pettingzoo.border import Border
 from omad_core.envs.pettingzoo.factory import Factory

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from omad_core.results.statistics import Summary
 from search.reports.markdown import chosen
 from search.reports.page.content import PageTable, Plot, Section
-from search.reports.page.figures import confirmed
+from search.reports.page.figures import confirmation_plots
 from search.reports.page.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY
 from search.reports.page.view import StudyPage
 from search.view.confirmation import CandidateView, ConfirmationView, comparison_sentence
@@ -38,7 +38,7 @@ def answer(page: StudyPage) -> Section:
         tables.append(_returns(page, best))
     tables.append(parameter_table(best, study.default))
     rows = _rows(found.candidates) if found else []
-    plots = [Plot(POINTS, confirmed.draw_points(rows), POINTS_NOTE)] if rows else []
+    plots = [Plot(POINTS, confirmation_plots.draw_points(rows), POINTS_NOTE)] if rows else []
     return Section("answer", "What was found", lead, [*told, chosen(scored)], plots, tables)
 
 
@@ -46,11 +46,13 @@ POINTS = "Trained again on seeds that no search has seen: a point a seed"
 POINTS_NOTE = "Bar: interquartile mean; thick line: its 95 % interval over seeds."
 
 
-def _rows(candidates: Sequence[CandidateView]) -> list[confirmed.PointRow]:
+def _rows(candidates: Sequence[CandidateView]) -> list[confirmation_plots.PointRow]:
     others = iter(OTHERS * len(candidates))
     shown = [each for each in candidates if any(value is not None for value in each.values.values())]
     return [
-        confirmed.PointRow(each.name, each, BLUE if each.best else ORANGE if each.default else next(others))
+        confirmation_plots.PointRow(
+            each.name, each, BLUE if each.best else ORANGE if each.default else next(others)
+        )
         for each in shown
     ]
 

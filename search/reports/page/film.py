@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from search.errors import CannotDraw
 from search.reports.page.content import Film
 from search.reports.plots import FOLDER, VIDEO
-from search.reports.render import can_draw
+from search.reports.renderer import can_draw
 from search.reports.video import render_video
 from search.view.views import TrialView
 from tracking.errors import ArtifactMissing, TrackingError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.reports.page.content import PageTable, Section, Text
-from search.study.confirm import HELD_OUT
+from search.study.confirmation import HELD_OUT
 from search.study.origin import CONFIRM
 from search.study.study_spec import StudySpec
 from search.view.confirmation import CandidateView

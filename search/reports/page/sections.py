@@ -7,7 +7,7 @@ from search.errors import CannotDraw
 from search.history.attempts import LOST
 from search.reports.page.answer import answer
 from search.reports.page.content import Film, PageContent, PageTable, Plot, Section
-from search.reports.page.figures import confirmed, searching, timeline, trials
+from search.reports.page.figures import confirmation_plots, importances, search_plots, timeline, trials
 from search.reports.page.figures.style import BLUE, ORANGE
 from search.reports.page.reproduction import command
 from search.reports.page.reproduction import section as reproduce
@@ -72,7 +72,9 @@ def learning(page: StudyPage) -> Section:
         else "Of the trials of the search, which has seen their seeds: nothing was confirmed."
     )
     return Section(
-        "curves", "Learning curves", plots=[Plot("Return while training", confirmed.draw_curves(drawn), note)]
+        "curves",
+        "Learning curves",
+        plots=[Plot("Return while training", confirmation_plots.draw_curves(drawn), note)],
     )
 
 
@@ -84,14 +86,14 @@ def search_section(page: StudyPage) -> Section:
         )
     note = "Each point is one noisy training: the best of them flatters. What held is above."
     history = Plot(
-        "Scores in the order of the trials", searching.draw_history([(page.study.name, page.drawn)]), note
+        "Scores in the order of the trials", search_plots.draw_history([(page.study.name, page.drawn)]), note
     )
     if not page.importances:
         return Section("history", "The search", plots=[history])
     told = "How far each parameter alone separates the best tenth of the trials from the others (PED-ANOVA)."
     if page.importances_rough:
         told = f"{told} {ROUGH_NOTE}"
-    mattered = Plot("What mattered", searching.draw_importances(page.importances), told)
+    mattered = Plot("What mattered", importances.draw_importances(page.importances), told)
     return Section("history", "The search", plots=[history, mattered])
 
 
@@ -106,10 +108,12 @@ def parameters(page: StudyPage) -> Section:
         return Section("parameters", "Parameters", notes=[f"{why}, so {left_out}."])
     ranked = sorted(page.importances, key=page.importances.__getitem__, reverse=True)
     varied = [name for name in ranked if len({t.params[name] for t in complete if name in t.params}) > 1]
-    plots = [Plot("All parameters at once", searching.draw_parallel(page.drawn), PARALLEL_NOTE, phone=False)]
-    if (contour := searching.draw_contour(page.drawn, page.importances)) is not None:
+    plots = [
+        Plot("All parameters at once", search_plots.draw_parallel(page.drawn), PARALLEL_NOTE, phone=False)
+    ]
+    if (contour := search_plots.draw_contour(page.drawn, page.importances)) is not None:
         plots.append(Plot("The two that mattered most", contour, _contour_note(len(complete))))
-    plots += [Plot(name, searching.draw_slice(page.drawn, name), small=True) for name in varied]
+    plots += [Plot(name, search_plots.draw_slice(page.drawn, name), small=True) for name in varied]
     return Section(
         "parameters",
         "Parameters",
@@ -125,7 +129,7 @@ PARALLEL_NOTE = (
 
 
 def _contour_note(complete: int) -> str:
-    most = searching.MOST_CONTOUR
+    most = search_plots.MOST_CONTOUR
     drawn = f" Of {most} of the {complete:,} complete trials, evenly by score." if complete > most else ""
     return f"Points are complete trials; colours between them are interpolated.{drawn}"
 
@@ -140,13 +144,13 @@ def evaluations(page: StudyPage) -> Section:
     told = (
         f"{count(pruned, 'trial')} of {len(study.trials):,} ended early, pruned by `{page.spec.pruner.name}`."
     )
-    most = searching.MOST_CURVES
+    most = search_plots.MOST_CURVES
     note = (
         f"{most} of {len(having):,} curves, evenly by score, the best and the defaults."
         if len(having) > most + 2
         else ""
     )
-    drawn = searching.draw_evaluations(page.drawn, study)
+    drawn = search_plots.draw_evaluations(page.drawn, study)
     return Section(
         "pruning", title, notes=[told], plots=[Plot("Every evaluation of the search", drawn, note)]
     )

@@ -7,11 +7,11 @@ from omad_core import settings
 from search.errors import SpecConflict
 from search.study import catalog
 from search.study.origin import CONFIRM
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import NUMBERS, StudySpec
 
 
-def refuse_edits(name: str, stored: StudySpec, requested: Requested) -> int:
+def refuse_edits(name: str, stored: StudySpec, requested: StudyRequest) -> int:
     """The trials that a study's file asks for now; 0 where the file is as it was, or is none of the user's own.
 
     Raises SpecConflict naming what the file says otherwise than the study, ConfigError where it is no study file. The
@@ -32,12 +32,12 @@ def refuse_edits(name: str, stored: StudySpec, requested: Requested) -> int:
     return said.trials
 
 
-def _as_begun(stored: StudySpec, requested: Requested) -> Requested:
+def _as_begun(stored: StudySpec, requested: StudyRequest) -> StudyRequest:
     """The options of a study's beginning, and those that are given now."""
     begun = stored.origin.options if stored.origin else {}
     numbers = {name: value for name, value in begun.items() if name in NUMBERS}
     train = {path: value for path, value in begun.items() if path not in (*NUMBERS, CONFIRM)}
-    return Requested(None, stored.profile, {**numbers, **requested.numbers}, {**train, **requested.train})
+    return StudyRequest(None, stored.profile, {**numbers, **requested.numbers}, {**train, **requested.train})
 
 
 def _differences(stored: StudySpec, said: StudySpec) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _differences(stored: StudySpec, said: StudySpec) -> Iterator[str]:
             yield from _unequal(component.options, before.options, f"{what} {component.name} ")
 
 
-def _confirm_differences(stored: StudySpec, said: StudySpec, requested: Requested) -> Iterator[str]:
+def _confirm_differences(stored: StudySpec, said: StudySpec, requested: StudyRequest) -> Iterator[str]:
     """One phrase where the file wishes for another confirmation; none where `--no-confirm` left it out, then or now."""
     begun = stored.origin.options if stored.origin else {}
     if requested.confirm and begun.get(CONFIRM, True) and said.confirm != stored.confirm:

@@ -8,7 +8,7 @@ from omad_core import settings
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from search.study.components import Component, options
-from search.study.confirm import Confirm
+from search.study.confirmation import Confirm
 from search.study.dimensions import Dimension
 from search.study.files.study_file import Layer
 from search.study.origin import Override

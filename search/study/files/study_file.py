@@ -11,7 +11,7 @@ from omad_core import settings
 from omad_core.algorithms import ALGORITHMS
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
-from search.study.confirm import read_confirm
+from search.study.confirmation import read_confirm
 from search.study.dimension_tables import parse
 from search.study.dimensions import Dimension
 from search.study.study_spec import NUMBERS

@@ -15,12 +15,12 @@ from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.steering import commands
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.confirm import Confirm
-from search.study.requested import Requested
+from search.study.confirmation import Confirm
+from search.study.request import StudyRequest
 from search.study.study_spec import LATER_FIELDS
 
 Run = Callable[..., str]
-SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke", confirm=False), has_gpu=False)
+SPEC = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke", confirm=False), has_gpu=False)
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def opened(tmp_path: Path) -> Iterator[tuple[Store, StudyHandle]]:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would have been brought to its end."""
     begun: list[Any] = []
-    monkeypatch.setattr("cli.process.ending.bring_to_end", lambda running: begun.append(running) or 0)
+    monkeypatch.setattr(
+        "cli.process.study_execution.bring_to_end", lambda running: begun.append(running) or 0
+    )
     return begun
 
 

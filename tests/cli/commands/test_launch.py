@@ -12,7 +12,7 @@ from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 Run = Callable[..., str]
 SCHEDULERS = ("slurm", "ray", "kubernetes")
@@ -34,7 +34,7 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[tuple[Store, StudyHandle]]:
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 3}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 3}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         yield store, create_study(store, "hopper", 3, spec.to_json())
 

@@ -26,23 +26,23 @@ from search.slots.lease import DesiredState, Lease
 from search.slots.studies import StudyHandle, create_study, delete_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.view.views import StudyView, TrialView
 
 Run = Callable[..., str]
-Opened = tuple[Store, StudyHandle]
+OpenedStudy = tuple[Store, StudyHandle]
 
 
 @pytest.fixture
-def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenedStudy]:
     """A study `hopper` of five trials, looked at without long pauses."""
     monkeypatch.setattr(status, "WATCH_SECONDS", 0.01)
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 5}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 5}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         yield store, create_study(store, "hopper", 5, spec.to_json(), [spec.defaults()])
 
 
-def take(opened: Opened, owner: str, device: str, seconds: float) -> Lease:
+def take(opened: OpenedStudy, owner: str, device: str, seconds: float) -> Lease:
     """A trial in the hands of a worker that told something, with a lease of so many seconds."""
     store, handle = opened
     lease = claim(store, handle.study_id, Claimant(owner, 3_600.0))
@@ -66,7 +66,7 @@ def row(text: str, beginning: str) -> str:
     return " ".join(line.split())
 
 
-def test_it_shows_every_lease_its_worker_and_how_long_it_runs(run: Run, opened: Opened) -> None:
+def test_it_shows_every_lease_its_worker_and_how_long_it_runs(run: Run, opened: OpenedStudy) -> None:
     store, handle = opened
     lease = take(opened, "gpu-07:4711", "cuda:1", 60.0)
     take(opened, "gpu-07:4711", "cuda:1", 7_100.0)
@@ -94,7 +94,7 @@ def test_it_shows_every_lease_its_worker_and_how_long_it_runs(run: Run, opened: 
     assert seen["trials"][4]["lease_seconds"] is None
 
 
-def test_it_leaves_alone_what_takes_long_to_import(opened: Opened) -> None:
+def test_it_leaves_alone_what_takes_long_to_import(opened: OpenedStudy) -> None:
     code = """
 import sys
 from cli.main import main
@@ -117,7 +117,7 @@ assert not heavy, heavy
     assert "hopper" in done.stdout
 
 
-def test_with_nobody_at_work_it_says_what_adds_a_worker(run: Run, opened: Opened) -> None:
+def test_with_nobody_at_work_it_says_what_adds_a_worker(run: Run, opened: OpenedStudy) -> None:
     assert "nobody is at work: omad-search worker hopper" in run("status")
     end_all(opened[0])
     assert "omad-search worker" not in run("status")
@@ -133,7 +133,7 @@ def test_with_nobody_at_work_it_says_what_adds_a_worker(run: Run, opened: Opened
     ],
 )
 def test_of_a_study_at_rest_it_says_what_has_it_go_on(
-    run: Run, opened: Opened, wanted: DesiredState, said: str
+    run: Run, opened: OpenedStudy, wanted: DesiredState, said: str
 ) -> None:
     store, handle = opened
     store.rdb.set_study_user_attr(handle.study_id, MOVED_TO, "postgresql://db/omad")
@@ -183,7 +183,7 @@ def outage() -> None:
 
 
 def test_watch_as_json_is_one_object_a_line_and_goes_on_through_an_outage(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store, handle = opened
     requests = [
@@ -211,7 +211,9 @@ def test_watch_as_json_is_one_object_a_line_and_goes_on_through_an_outage(
     assert said.err.splitlines() == [sentence] * 2, "once an outage"
 
 
-def test_watch_in_a_pipe_says_what_is_new(run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_in_a_pipe_says_what_is_new(
+    run: Run, opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watched(monkeypatch, lambda: None, outage, lambda: end_all(opened[0]))
     text = run("status", "hopper", "--watch")
     assert "study hopper: 5 trials of task hopper" in text
@@ -219,7 +221,7 @@ def test_watch_in_a_pipe_says_what_is_new(run: Run, opened: Opened, monkeypatch:
 
 
 def test_watch_goes_on_with_the_confirmation_of_a_search_that_has_ended(
-    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    run: Run, opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, handle = opened
 
@@ -242,7 +244,7 @@ def test_watch_goes_on_with_the_confirmation_of_a_search_that_has_ended(
 
 
 def test_watch_does_not_wait_for_a_confirmation_that_nobody_begins(
-    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    run: Run, opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, handle = opened
     monkeypatch.setattr(status, "CREATION_SECONDS", 0.2)
@@ -251,7 +253,7 @@ def test_watch_does_not_wait_for_a_confirmation_that_nobody_begins(
 
 
 def test_watch_in_a_terminal_shows_the_last_view_through_an_outage(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "120"), ("LINES", "40"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
@@ -265,7 +267,7 @@ def test_watch_in_a_terminal_shows_the_last_view_through_an_outage(
 
 
 def test_watch_of_a_study_that_is_moved_ends_with_its_new_address(
-    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    run: Run, opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, handle = opened
     store.rdb.set_study_user_attr(handle.study_id, MOVED_TO, "postgresql://db/omad")
@@ -278,7 +280,7 @@ def test_watch_of_a_study_that_is_moved_ends_with_its_new_address(
 
 
 def test_a_storage_that_is_away_at_the_beginning_is_told_at_once(
-    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    run: Run, opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched(monkeypatch, outage)
     assert "postgresql://db/omad: no answer" in run("status", "--watch", code=1)
@@ -290,7 +292,7 @@ def test_a_trial_of_which_nothing_is_known_yet_can_be_shown(study: StudyView, sh
     assert row(text, "laptop:1") == "laptop:1 0 0 - 1 60 s left"
 
 
-def test_it_says_why_trials_failed_reasons_grouped(run: Run, opened: Opened) -> None:
+def test_it_says_why_trials_failed_reasons_grouped(run: Run, opened: OpenedStudy) -> None:
     store, handle = opened
     for reason in ("the arm broke\nsecond line", "no floor", "the arm broke\nother line"):
         lease = claim(store, handle.study_id, Claimant("here", 60.0))
@@ -303,7 +305,7 @@ def test_it_says_why_trials_failed_reasons_grouped(run: Run, opened: Opened) -> 
 
 
 def test_watch_of_a_study_that_is_deleted_meanwhile_says_so(
-    run: Run, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    run: Run, opened: OpenedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, handle = opened
     watched(monkeypatch, lambda: None, lambda: delete_study(store, handle))

@@ -14,7 +14,7 @@ from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 Run = Callable[..., str]
 
@@ -22,7 +22,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[tuple[Store, StudyHandle]]:
     """A study `hopper` of three trials."""
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 3}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 3}), has_gpu=False)
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         yield store, create_study(store, "hopper", 3, spec.to_json(), [spec.defaults()])
 

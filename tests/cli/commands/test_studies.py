@@ -13,7 +13,7 @@ from search.slots.studies import create_study
 from search.storage.store import open_storage
 from search.study import catalog
 from search.study.files.folders import SHIPPED
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 Run = Callable[..., str]
 
@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_a_new_study_changes_nothing_and_is_found_by_its_name(run: Run, tmp_path: Path) -> None:
     assert "studies/mine.toml is written" in run("new", "mine", "--from", "swimmer_2x1", "--profile", "smoke")
     mine, swimmer = (
-        catalog.build(catalog.find(name), Requested(profile="smoke"), has_gpu=False)
+        catalog.build(catalog.find(name), StudyRequest(profile="smoke"), has_gpu=False)
         for name in ("mine", "swimmer_2x1")
     )
     assert (mine.name, mine.config, mine.space) == ("mine", swimmer.config, swimmer.space)
@@ -51,7 +51,7 @@ def test_every_comment_of_a_new_study_may_become_a_line(run: Run, tmp_path: Path
     first, second, *lines = text.splitlines()
     file.write_text("\n".join(line.removeprefix("# ") for line in lines))
     mine, hopper = (
-        catalog.build(catalog.find(name), Requested(profile="smoke"), has_gpu=False)
+        catalog.build(catalog.find(name), StudyRequest(profile="smoke"), has_gpu=False)
         for name in ("mine", "hopper")
     )
     assert (mine.config, mine.sampler, mine.pruner, mine.trials, mine.confirm) == (
@@ -105,7 +105,7 @@ def test_show_says_what_is_searched_and_what_overrode_what(run: Run, tmp_path: P
 
 
 def test_show_reads_a_study_of_the_storage(run: Run, tmp_path: Path) -> None:
-    spec = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False, name="wide")
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False, name="wide")
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
         create_study(store, "wide", 2, spec.to_json())
     assert "wide: task hopper, profile smoke (stored in sqlite:///omad.db)" in run("show", "wide", "--stored")

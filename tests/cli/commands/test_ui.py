@@ -19,7 +19,7 @@ from cli.main import main
 from search.slots.studies import create_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 Run = Callable[..., str]
 ROOT = Path(__file__).parents[3]
@@ -94,7 +94,7 @@ def test_without_the_dashboard_its_extra_is_named(
 def test_the_dashboard_serves_a_storage_with_a_password_and_shows_it_to_nobody(
     run: Run, monkeypatch: pytest.MonkeyPatch, database: str
 ) -> None:
-    spec = catalog.build(catalog.find("hopper"), Requested(), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(), has_gpu=False)
     with open_storage(database, create=True) as store:
         create_study(store, "hopper", 1, spec.to_json())
     answers: list[bytes] = []

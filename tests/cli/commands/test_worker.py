@@ -10,7 +10,7 @@ from search.launch.supervisor import Supervisor
 from search.slots.studies import create_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 Run = Callable[..., str]
 
@@ -18,7 +18,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def working_folder(tmp_path: Path) -> Path:
     """A folder with a study `hopper`."""
-    requested = Requested(
+    requested = StudyRequest(
         profile="smoke", numbers={"trials": 3, "seeds": 2}, train={"env_steps": 900}, confirm=False
     )
     spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False)

@@ -11,8 +11,8 @@ import pytest
 from cli.process import publication
 from cli.process.conclusion import commands
 from cli.process.publication import await_publication
-from cli.process.waiting import waiting
-from cli.setup.create import Opened
+from cli.process.status_line import status_line
+from cli.setup.creation import OpenedStudy
 from cli.show.plain_lines import failure_lines
 from search.confirmation.creation import ensure
 from search.slots import budget, lease_writes, outcomes, trial_binding
@@ -20,12 +20,12 @@ from search.slots.claim import Claimant, claim
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 from search.view.views import StudyView, TrialView
 
-SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
-OPENED = Opened(StudyHandle("mine", 1, "uid", SPEC.to_json(), "running", 0.0), SPEC, "run", True, 0)
+SPEC = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False)
+OPENED = OpenedStudy(StudyHandle("mine", 1, "uid", SPEC.to_json(), "running", 0.0), SPEC, "run", True, 0)
 
 
 def view(*trials: TrialView) -> StudyView:
@@ -96,7 +96,7 @@ def test_a_study_with_a_best_offers_it_and_more_trials() -> None:
 
 
 def test_a_long_wait_says_in_a_pipe_that_it_lives(capsys: pytest.CaptureFixture[Any]) -> None:
-    with waiting("evaluating", line_seconds=0.05) as wait:
+    with status_line("evaluating", line_seconds=0.05) as wait:
         wait.begin("random play")
         wait.progress("3 of 50 ended, 700 steps")
         end, said = time.monotonic() + 10.0, ""

@@ -15,7 +15,7 @@ from cli.commands import worker
 from cli.process import worker as one_worker
 from cli.process.group import supervise
 from cli.process.worker import WorkerOptions
-from search.bench.many import fill
+from search.bench.large_study import fill
 from search.checkpoints.workdir import open_workdir
 from search.launch import supervisor
 from search.launch.supervisor import Child, Supervisor
@@ -23,7 +23,7 @@ from search.slots import budget
 from search.slots.studies import create_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 ROOT = Path(__file__).parents[3]
 
@@ -123,7 +123,7 @@ def test_two_workers_share_a_study_and_hand_it_back_on_sigterm(tmp_path: Path, e
     train = {"env_steps": 1_500, "log_every_steps": 50, "evaluation.every_steps": 500}
     spec = catalog.build(
         catalog.find("hopper"),
-        Requested(profile="smoke", numbers={"trials": 4}, train=train, confirm=False),
+        StudyRequest(profile="smoke", numbers={"trials": 4}, train=train, confirm=False),
         has_gpu=False,
     )
     environment = {
@@ -165,7 +165,7 @@ def test_workers_that_ended_a_study_say_who_makes_its_report(
     monkeypatch.setattr("cli.process.group.supervise", lambda *_: 0)
     spec = catalog.build(
         catalog.find("hopper"),
-        Requested(profile="smoke", numbers={"trials": 3}, confirm=False),
+        StudyRequest(profile="smoke", numbers={"trials": 3}, confirm=False),
         has_gpu=False,
     )
     told = []
@@ -176,7 +176,7 @@ def test_workers_that_ended_a_study_say_who_makes_its_report(
         places = (url, f"sqlite:///{tmp_path}/mlflow.db", open_workdir(str(tmp_path)))
         assert (
             worker._run_group(
-                "hopper", *places, WorkerOptions("cpu", 1, 1, 5.0, 5.0, 0), Requested(), 1, "cpu"
+                "hopper", *places, WorkerOptions("cpu", 1, 1, 5.0, 5.0, 0), StudyRequest(), 1, "cpu"
             )
             == 0
         )

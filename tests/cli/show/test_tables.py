@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cli.show.report import Report
 from cli.show.status import StatusView
-from cli.show.tables import Folding
+from cli.show.tables import FoldingTable
 from omad_core.results.statistics import Summary
 from search.view.report_view import ReportView
 from search.view.views import StudyView
@@ -55,7 +55,7 @@ def test_a_block_has_what_the_row_had(show: Show, width: int) -> None:
     for title in ("task", "two\nwords", "empty"):
         table.add_column(title, no_wrap=True)
     table.add_row("simple_spread_n3", "a value of its own", "")
-    lines = show(Folding(table), width).splitlines()
+    lines = show(FoldingTable(table), width).splitlines()
     assert lines[0] == "simple_spread_n3"
     assert lines[1].split()[:3] == ["two", "words", "a"]
     assert "empty" not in "".join(lines)
@@ -66,4 +66,4 @@ def test_a_table_that_fits_is_a_table(show: Show) -> None:
     table = Table()
     table.add_column("task")
     table.add_row("hopper")
-    assert "┏" in show(Folding(table), 40)
+    assert "┏" in show(FoldingTable(table), 40)

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from omad_core.bench import environments, saving, updates
+from omad_core.bench import checkpoint_cost, environments, updates
 from omad_core.bench.products import alone, record
 from omad_core.bench.stopwatch import in_turns
 from omad_core.config import EnvConfig
@@ -53,6 +53,6 @@ def test_environments_are_measured_beside_the_original(task):
 
 
 def test_a_second_checkpoint_writes_what_is_new(small):
-    cost = saving.measure(small(), transitions=20_000, new=300)
+    cost = checkpoint_cost.measure(small(), transitions=20_000, new=300)
     assert 300 <= cost.new < 20_000
     assert cost.new_bytes < 0.5 * cost.full_bytes

@@ -14,7 +14,7 @@ from omad_core.errors import CheckpointError
 from omad_core.events import Progress
 from omad_core.policy import Policy
 from omad_core.population import Population
-from omad_core.stored import resolved
+from omad_core.stored_settings import resolved
 
 
 def advance(population, steps):

@@ -9,7 +9,7 @@ import pytest
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
 from omad_core.envs.catalog import TASKS, find
-from omad_core.envs.unsupported import MUJOCO, SPREAD
+from omad_core.envs.unsupported_arguments import MUJOCO, SPREAD
 from omad_core.errors import TaskError
 
 

@@ -12,8 +12,8 @@ from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store
 from search.study import catalog
 from search.study.comparison import Comparison, member_name
-from search.study.confirm import Confirm
-from search.study.requested import Requested
+from search.study.confirmation import Confirm
+from search.study.request import StudyRequest
 
 NAMES = (f"compared-{n}" for n in itertools.count())
 TINY = {"env_steps": 90, "random_steps": 60, "log_every_steps": 30, "evaluation.every_steps": 30}
@@ -29,7 +29,7 @@ def begun() -> Begun:
         name, uid = next(NAMES), uuid.uuid4().hex
         studies = []
         for algorithm in ("omad", "gaussian"):
-            asked = Requested(profile="smoke", numbers={"trials": trials}, train=TINY)
+            asked = StudyRequest(profile="smoke", numbers={"trials": trials}, train=TINY)
             asked = requested_for(algorithm, asked)
             spec = catalog.build(
                 catalog.find("simple_spread_n3"), asked, has_gpu=False, name=member_name(name, algorithm)

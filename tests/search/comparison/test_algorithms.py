@@ -8,7 +8,7 @@ from search.comparison.algorithms import read_algorithms, requested_for
 from search.comparison.work import Vacancy, neediest
 from search.slots.studies import StudyHandle
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 
 
 def test_names_are_read_in_their_order() -> None:
@@ -31,7 +31,7 @@ def test_what_is_no_comparison_is_refused(text: str, complaint: str) -> None:
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_makes_a_study_that_does_not_search_it(name: str) -> None:
-    requested = requested_for(name, Requested(profile="smoke", train={"gamma": 0.9}))
+    requested = requested_for(name, StudyRequest(profile="smoke", train={"gamma": 0.9}))
     spec = catalog.build(catalog.find("hopper"), requested, has_gpu=False)
     assert spec.config.gamma == 0.9
     assert spec.config.algorithm == name
@@ -41,7 +41,7 @@ def test_every_algorithm_makes_a_study_that_does_not_search_it(name: str) -> Non
 @pytest.mark.parametrize(("path", "value"), [("algorithm", "omad"), ("actor.kind", "diffusion")])
 def test_who_sets_the_algorithm_himself_is_refused(path: str, value: str) -> None:
     with pytest.raises(ConfigError, match="--algorithms says what is compared"):
-        requested_for("omad", Requested(train={path: value}))
+        requested_for("omad", StudyRequest(train={path: value}))
 
 
 def vacancy(name: str, free: int, held: int) -> Vacancy:

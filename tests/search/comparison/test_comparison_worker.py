@@ -25,7 +25,7 @@ from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle, optuna_study
 from search.steering import commands
 from search.storage.store import Store, open_storage
-from search.study.confirm import CONFIGURATION, Confirm
+from search.study.confirmation import CONFIGURATION, Confirm
 from search.worker.comparison_worker import ComparisonWorker
 from search.worker.context import WorkerLocation
 

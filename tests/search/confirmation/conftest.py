@@ -11,12 +11,12 @@ import pytest
 from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store
 from search.study import catalog
-from search.study.confirm import Confirm
-from search.study.requested import Requested
+from search.study.confirmation import Confirm
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
 NAMES = (f"confirmed-{n}" for n in itertools.count())
-SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
+SPEC = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False)
 
 WISHED = Confirm(1, 3)
 

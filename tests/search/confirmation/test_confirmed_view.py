@@ -11,7 +11,7 @@ from search.slots import budget
 from search.slots.studies import StudyHandle
 from search.steering import commands
 from search.storage.store import Store
-from search.study.confirm import Confirm
+from search.study.confirmation import Confirm
 from search.view import confirmation, status
 from search.view.confirmation import CandidateView, ConfirmationView, comparison_sentence, signed
 

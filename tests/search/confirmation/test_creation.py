@@ -22,7 +22,7 @@ from search.slots.keys import DEFAULTS
 from search.slots.studies import StudyHandle, create_study, open_study, optuna_study
 from search.steering import commands
 from search.storage.store import Store
-from search.study.confirm import CANDIDATE, CONFIGURATION, SEED, Confirm
+from search.study.confirmation import CANDIDATE, CONFIGURATION, SEED, Confirm
 from search.study.study_spec import LATER_FIELDS, StudySpec
 
 Ended = Callable[..., StudyHandle]

@@ -12,7 +12,7 @@ from search.confirmation.pair import confirmation_of
 from search.slots import budget
 from search.slots.lease import SlotRow
 from search.slots.studies import optuna_study
-from search.study.confirm import CANDIDATE, SEED, Confirm
+from search.study.confirmation import CANDIDATE, SEED, Confirm
 
 
 @pytest.fixture

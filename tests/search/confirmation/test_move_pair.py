@@ -18,7 +18,7 @@ from search.slots.studies import StudyHandle, create_study, open_study, optuna_s
 from search.steering import move, move_guard
 from search.storage.store import Store, open_storage
 from search.storage.tables import Control, Slot
-from search.study.confirm import CONFIGURATION, Confirm
+from search.study.confirmation import CONFIGURATION, Confirm
 from search.study.study_spec import StudySpec
 
 End = Callable[..., None]

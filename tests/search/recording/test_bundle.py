@@ -22,16 +22,16 @@ from omad_core.policy import Policy
 from omad_core.results.statistics import Summary
 from search.recording.bundle import find_needed, write_bundle
 from search.recording.model_card import Facts, lone_request, model_card, request
-from search.recording.publishing import Result, model_files
+from search.recording.publication import Result, model_files
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.mlflow.tracker import MlflowTracker
 from tracking.spool.spool import Spool
 from tracking.tracker import RunInfo
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
+SPEC = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False)
 
 
 @pytest.fixture(scope="module")

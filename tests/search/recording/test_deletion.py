@@ -9,7 +9,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from cli.setup.create import open_for_running
+from cli.setup.creation import open_for_running
 from search.checkpoints.workdir import Workdir
 from search.recording.slot_run import SlotRun
 from search.recording.study_run import parent_info, record
@@ -20,7 +20,7 @@ from search.slots.lease import Lease
 from search.slots.studies import StudyHandle, create_study, list_studies, open_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.worker.context import WorkerContext, WorkerLocation
 from search.worker.worker import Worker
 from tracking.errors import TrackingRefused
@@ -32,7 +32,7 @@ from tracking.tracker import RunInfo
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-REQUESTED = Requested("hopper", "smoke", {"trials": 1})
+REQUESTED = StudyRequest("hopper", "smoke", {"trials": 1})
 SPEC = catalog.build(catalog.find("hopper"), REQUESTED, has_gpu=False)
 
 

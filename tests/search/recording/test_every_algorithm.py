@@ -15,11 +15,11 @@ from omad_core.policy import Policy
 from omad_core.population import Population
 from omad_core.settings import replace
 from search.recording.model_card import Facts, model_card
-from search.recording.publishing import Result, model_files
+from search.recording.publication import Result, model_files
 from search.recording.served_policy import ServedPolicy
 from search.reports.export import export
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.spool.spool import Spool
 
 SIZES = {
@@ -79,7 +79,7 @@ def test_served_it_acts_as_the_policy_itself(folder: Path) -> None:
 
 def test_metadata_and_card_of_its_model_name_it(algorithm: str, folder: Path, tmp_path: Path) -> None:
     policy = Policy.load(folder)
-    study = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
+    study = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False)
     study = dataclasses.replace(study, config=replace(default_config("hopper", algorithm), SIZES))
     result = Result(study, 7, {}, folder, 700, Spool(tmp_path / "spool"))
     metadata = model_files(policy, result, {"score": 3.0}, tmp_path).metadata

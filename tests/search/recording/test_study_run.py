@@ -13,7 +13,7 @@ from search.slots.claim import Claimant, claim
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.mlflow.tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
@@ -48,7 +48,7 @@ def test_the_best_value_is_told_by_the_number_of_ended_trials() -> None:
 
 def test_the_studys_run_says_what_is_searched_where_and_how_far_it_is(tmp_path: Path) -> None:
     spec = catalog.build(
-        catalog.find("hopper"), Requested(profile="smoke", numbers={"trials": 4}), has_gpu=False
+        catalog.find("hopper"), StudyRequest(profile="smoke", numbers={"trials": 4}), has_gpu=False
     )
     tracker = MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db")
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:

@@ -9,14 +9,14 @@ import pytest
 from mlflow import MlflowClient
 
 from search.checkpoints.workdir import Workdir
-from search.recording.sync import Synced, sync_runs
+from search.recording.sync import SyncResult, sync_runs
 from search.slots import lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
 from search.slots.lease import CheckpointRef, Lease
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.mlflow.tracker import MlflowTracker
 from tracking.row import Row
 from tracking.spool.spool import Spool
@@ -44,7 +44,7 @@ class BegunStudy:
         info = RunInfo(f"trial {lease.number}", "hopper", self.handle.uid, lease.number)
         return lease_writes.bind_run(self.store, lease, self.tracker.open_run(info))
 
-    def sync(self) -> Synced:
+    def sync(self) -> SyncResult:
         return sync_runs(self.store, self.handle, self.tracker, self.home)
 
     def run(self, lease: Lease):
@@ -55,7 +55,7 @@ class BegunStudy:
 def begun(tmp_path: Path) -> Iterator[BegunStudy]:
     spec = catalog.build(
         catalog.find("hopper"),
-        Requested(profile="smoke", numbers={"trials": 3}, confirm=False),
+        StudyRequest(profile="smoke", numbers={"trials": 3}, confirm=False),
         has_gpu=False,
     )
     with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
@@ -70,7 +70,7 @@ def test_a_run_whose_worker_died_is_killed_until_somebody_takes_it_up(begun: Beg
     run = begun.run(lease)
     assert run.info.status == "KILLED"
     assert "the next one goes on from step 0" in run.data.tags["mlflow.note.content"]
-    assert begun.sync() == Synced(0, 0)
+    assert begun.sync() == SyncResult(0, 0)
     begun.tracker.resume_run(str(lease.mlflow_run_id))
     run = begun.run(lease)
     assert (run.info.status, run.data.tags["mlflow.note.content"]) == ("RUNNING", "")
@@ -149,7 +149,7 @@ def test_a_damaged_curve_keeps_nothing_else_from_being_sent_and_repaired(
     spool.path.write_bytes(b"".join([lines[0], b"\x00\xff garbage\n", *lines[2:]]))
     for lease in (damaged, whole):
         lease_writes.release(begun.store, lease)
-    assert begun.sync() == Synced(rows=2, repaired=2)
+    assert begun.sync() == SyncResult(rows=2, repaired=2)
     assert [begun.run(lease).info.status for lease in (damaged, whole)] == ["KILLED", "KILLED"]
     (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said.startswith("slot 0: its curve cannot be sent: Line 2 of the curve")

@@ -12,14 +12,14 @@ from mlflow import MlflowClient
 
 from cli.main import main
 from cli.setup import lookup
-from cli.setup.create import join, open_for_running
+from cli.setup.creation import join, open_for_running
 from search.errors import SpecConflict
 from search.recording.tracking_store import ensure_recorded
 from search.slots import budget
 from search.slots.claim import Claimant, claim, claim_unpublished, read_desired_state
 from search.slots.studies import StudyHandle, open_study
 from search.storage.store import open_storage
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.errors import TrackingUnavailable
 from tracking.mlflow.tracker import MlflowTracker
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 def study(location: Callable[..., Any]) -> Any:
     """A study `hopper` of two trials, joined by one worker."""
     study = location("study", 2)
-    study.handle = join(study.store, "hopper", Requested(), MlflowTracker(study.tracking))
+    study.handle = join(study.store, "hopper", StudyRequest(), MlflowTracker(study.tracking))
     return study
 
 
@@ -76,7 +76,7 @@ def test_another_store_is_refused_by_everything_that_would_write_there(
 def test_one_store_may_have_several_addresses(study: Any, said: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(study.folder)
     same = f"sqlite:////{tmp_path}/link/../study/mlflow.db"
-    joined = join(study.store, "hopper", Requested(), MlflowTracker(same))
+    joined = join(study.store, "hopper", StudyRequest(), MlflowTracker(same))
     assert (joined.tracking, joined.tracking_run) == (study.tracking, study.handle.tracking_run)
     alias = f"sqlite:///{tmp_path}/alias.db"
     (tmp_path / "alias.db").hardlink_to(study.folder / "mlflow.db")
@@ -87,9 +87,9 @@ def test_one_store_may_have_several_addresses(study: Any, said: Callable[..., st
 def test_a_deleted_run_of_the_study_is_still_its_place(study: Any) -> None:
     tracker = MlflowTracker(study.tracking)
     MlflowClient(study.tracking).delete_run(study.handle.tracking_run)
-    opened = open_for_running(study.store, tracker, study.spec, Requested(task="hopper"))
+    opened = open_for_running(study.store, tracker, study.spec, StudyRequest(task="hopper"))
     assert opened.handle.tracking_run == study.handle.tracking_run != opened.run_id
-    assert join(study.store, "hopper", Requested(), tracker).tracking_run == study.handle.tracking_run
+    assert join(study.store, "hopper", StudyRequest(), tracker).tracking_run == study.handle.tracking_run
 
 
 def test_after_a_move_the_old_store_is_refused_and_the_new_one_is_not(
@@ -99,7 +99,7 @@ def test_after_a_move_the_old_store_is_refused_and_the_new_one_is_not(
     assert said(*words, "--from-tracking", study.tracking, code=0) == ""
     told = said("worker", "hopper", "--device", "cpu", "--tracking", study.tracking)
     assert f"is recorded in {other}, and {study.tracking} does not have it" in told
-    joined = join(study.store, "hopper", Requested(), MlflowTracker(other))
+    joined = join(study.store, "hopper", StudyRequest(), MlflowTracker(other))
     (run,) = MlflowClient(other).search_runs(
         [e.experiment_id for e in MlflowClient(other).search_experiments(filter_string="name = 'hopper'")]
     )
@@ -187,9 +187,9 @@ def test_a_password_in_the_address_is_neither_kept_nor_said(location: Callable[.
 
 def test_a_worker_begins_without_a_server_that_it_was_seen_with(study: Any) -> None:
     away = MlflowTracker("http://127.0.0.1:1")
-    assert join(study.store, "hopper", Requested(), away, unavailable_allowed=True) == study.handle
+    assert join(study.store, "hopper", StudyRequest(), away, unavailable_allowed=True) == study.handle
     with pytest.raises(TrackingUnavailable):
-        join(study.store, "hopper", Requested(), away)
+        join(study.store, "hopper", StudyRequest(), away)
     assert budget.counts(study.store, study.handle.study_id).open == 2
 
 

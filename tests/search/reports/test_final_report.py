@@ -8,7 +8,7 @@ import pytest
 
 from search.reports import final_report
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.view.views import StudyView, TrialView
 
 
@@ -51,7 +51,7 @@ def test_each_model_is_played_once(
     monkeypatch.setattr(final_report, "assess_random", lambda *_, **__: Played(-5.0))
     trials = tuple(TrialView(n, "complete", {}, 300, 300, score=score) for n, score in enumerate(scores))
     study = StudyView("hopper", "hopper", "smoke", "", "", "running", trials, 0, 1.0, None)
-    spec = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False)
     report = final_report.report(study, spec, None, Silence())  # type: ignore[arg-type]
     assert seen == played
     assert report.default is not None

@@ -13,7 +13,7 @@ from PIL import Image
 from omad_core.config import EnvConfig
 from omad_core.policy import Policy
 from search.errors import CannotDraw
-from search.reports import plots, render
+from search.reports import plots, renderer
 from search.reports.video import render_video
 from search.view.views import StudyView, TrialView
 
@@ -102,9 +102,9 @@ def test_a_film_of_an_environment_of_the_users_own_says_why_there_is_none(
     folder = policy_folder("hopper")
     mine = dataclasses.replace(Policy.load(folder).spec, name="worlds:make")
     with pytest.raises(CannotDraw, match="worlds:make is an environment of your own"):
-        render.frames_per_second(mine, EnvConfig())
+        renderer.frames_per_second(mine, EnvConfig())
     with pytest.raises(CannotDraw, match="worlds:make is an environment of your own"):
-        render.drawer(mine, EnvConfig())
+        renderer.drawer(mine, EnvConfig())
 
 
 def test_the_learning_curves_are_a_picture(tmp_path: Path) -> None:

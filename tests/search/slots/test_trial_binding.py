@@ -145,7 +145,7 @@ def test_running_trials_of_others_are_left_alone_and_do_not_count(store: Store, 
     theirs = optuna_study(store, handle).ask()
     numbers = [bound(store, handle)[2].number for _ in range(4)]
     assert theirs.number not in numbers
-    assert outcomes.repair(store, optuna_study(store, handle)) == outcomes.Repaired(0, 0)
+    assert outcomes.repair(store, optuna_study(store, handle)) == outcomes.RepairResult(0, 0)
     assert states(store, handle)[theirs.number] is TrialState.RUNNING
     assert external_trials(store, handle).external == [theirs.number]
 
@@ -154,7 +154,7 @@ def test_a_trial_whose_slot_has_another_one_ends_as_failed(store: Store, handle:
     study, lease, _ = bound(store, handle)
     orphan = made_for(store, handle, slot=0)
     pending = made_for(store, handle, slot=1)
-    assert outcomes.repair(store, study) == outcomes.Repaired(ended=0, orphans=1)
+    assert outcomes.repair(store, study) == outcomes.RepairResult(ended=0, orphans=1)
     assert store.rdb.get_trial(orphan).state is TrialState.FAIL
     assert store.rdb.get_trial(pending).state is TrialState.RUNNING
     assert store.rdb.get_trial(trial_binding.trial_id(lease)).state is TrialState.RUNNING
@@ -189,7 +189,7 @@ def test_optuna_learns_each_outcome_even_if_the_worker_died_before_telling(
     else:
         outcomes.finish(store, study, lease, outcome, value, "why")
         assert budget.rows(store, handle.study_id)[0].reason == "why"
-    assert outcomes.repair(store, study) == outcomes.Repaired(0, 0)
+    assert outcomes.repair(store, study) == outcomes.RepairResult(0, 0)
     done = store.rdb.get_trial(trial_binding.trial_id(lease))
     assert (done.state, done.value) == (state, told)
 

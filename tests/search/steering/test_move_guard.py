@@ -13,7 +13,7 @@ import pytest
 from fake_tracker import FakeTracker
 
 from cli.main import main
-from cli.setup.create import join, open_for_running
+from cli.setup.creation import join, open_for_running
 from search.errors import SpecConflict
 from search.slots import budget, lease_writes, liveness, outcomes, trial_binding
 from search.slots import claim as claiming
@@ -23,12 +23,12 @@ from search.slots.studies import StudyHandle, create_study, open_study, optuna_s
 from search.steering import commands, move, move_guard
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from tracking.mlflow.tracker import MlflowTracker
 from tracking.tracker import RunInfo
 
 ROOT = Path(__file__).parents[3]
-GIVEN = Requested(task="hopper", profile="smoke", numbers={"trials": 3})
+GIVEN = StudyRequest(task="hopper", profile="smoke", numbers={"trials": 3})
 SPEC = catalog.build(catalog.find("hopper"), GIVEN, has_gpu=False)
 
 Storages = tuple[Store, Store]
@@ -61,7 +61,7 @@ def every_wish(store: Store) -> list[Callable[[], object]]:
 
     return [
         lambda: open_for_running(store, FakeTracker(), SPEC, GIVEN),
-        lambda: join(store, "hopper", Requested(), FakeTracker()),
+        lambda: join(store, "hopper", StudyRequest(), FakeTracker()),
         *(
             lambda wish=wish: commands.want(store, handle(), wish)
             for wish in ("running", "paused", "stopping")

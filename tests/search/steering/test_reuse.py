@@ -16,16 +16,16 @@ from search.slots.studies import create_study, open_study, optuna_study
 from search.steering.reuse import reuse
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.confirm import Confirm
+from search.study.confirmation import Confirm
 from search.study.dimension_tables import parse
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import build_sampler
 from search.study.space import Space
 from search.study.study_spec import StudySpec
 
 
 def spec_of(**train: Any) -> StudySpec:
-    return catalog.build(catalog.find("hopper"), Requested(profile="laptop", train=train), has_gpu=False)
+    return catalog.build(catalog.find("hopper"), StudyRequest(profile="laptop", train=train), has_gpu=False)
 
 
 @pytest.fixture

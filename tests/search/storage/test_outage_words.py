@@ -4,12 +4,12 @@ import optuna
 
 from omad_core import settings
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import build_sampler
 
 
 def test_at_least_two_values_of_every_tuned_setting_reach_the_trainer():
-    spec = catalog.build(catalog.find("hopper"), Requested(profile="laptop"), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(profile="laptop"), has_gpu=False)
     study = optuna.create_study(direction="maximize")
     study.enqueue_trial(spec.defaults())
     seen = {path: set() for path in spec.space.paths}

@@ -12,7 +12,7 @@ from omad_core import settings
 from omad_core.errors import ConfigError, OmadError, TaskError
 from search.study import catalog
 from search.study.pruners import PRUNERS, build_pruner
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.samplers import SAMPLERS, build_sampler
 from search.study.study_spec import StudySpec
 
@@ -36,7 +36,7 @@ random_steps = 100
 
 def build(file: Path, text: str = SMALL, **requested: Any) -> StudySpec:
     file.write_text(text)
-    return catalog.build(catalog.find(str(file)), Requested(**requested), has_gpu=False)
+    return catalog.build(catalog.find(str(file)), StudyRequest(**requested), has_gpu=False)
 
 
 @pytest.fixture
@@ -221,13 +221,13 @@ def test_arguments_of_the_simulator_may_be_set_and_searched(file: Path) -> None:
 
 def test_the_profile_follows_the_machine_unless_it_is_given() -> None:
     study = catalog.find("hopper")
-    assert catalog.build(study, Requested(), has_gpu=False).profile == "laptop"
-    assert catalog.build(study, Requested(), has_gpu=True).profile == "gpu"
-    assert catalog.build(study, Requested(profile="smoke"), has_gpu=True).profile == "smoke"
+    assert catalog.build(study, StudyRequest(), has_gpu=False).profile == "laptop"
+    assert catalog.build(study, StudyRequest(), has_gpu=True).profile == "gpu"
+    assert catalog.build(study, StudyRequest(profile="smoke"), has_gpu=True).profile == "smoke"
 
 
 def test_an_environment_of_ones_own_needs_no_file() -> None:
-    spec = catalog.build(catalog.find("my_pkg.envs:make"), Requested(), has_gpu=False)
+    spec = catalog.build(catalog.find("my_pkg.envs:make"), StudyRequest(), has_gpu=False)
     assert (spec.task, spec.name) == ("my_pkg.envs:make", "my_pkg-envs-make")
 
 
@@ -283,7 +283,7 @@ def test_what_is_not_understood_is_refused_with_the_place(file: Path, text: str,
 def test_a_name_that_is_given_is_not_the_files_fault(file: Path) -> None:
     file.write_text('task = "hopper"')
     with pytest.raises(ConfigError, match=r"^'my study' is no study name"):
-        catalog.build(catalog.find(str(file)), Requested(), has_gpu=False, name="my study")
+        catalog.build(catalog.find(str(file)), StudyRequest(), has_gpu=False, name="my study")
 
 
 @pytest.mark.parametrize(
@@ -318,17 +318,17 @@ def test_unknown_tasks_and_profiles_are_refused_with_the_nearest() -> None:
     with pytest.raises(TaskError, match="did you mean 'hopper'"):
         catalog.find("hoppr")
     with pytest.raises(ConfigError, match="unknown profile 'laptp'; did you mean 'laptop'"):
-        catalog.build(catalog.find("hopper"), Requested(profile="laptp"), has_gpu=False)
+        catalog.build(catalog.find("hopper"), StudyRequest(profile="laptp"), has_gpu=False)
 
 
 def test_a_training_that_would_never_learn_is_refused() -> None:
-    requested = Requested(train={"env_steps": 500})
+    requested = StudyRequest(train={"env_steps": 500})
     with pytest.raises(ConfigError, match=r"random_steps = 1000 leaves nothing of env_steps = 500"):
         catalog.build(catalog.find("hopper"), requested, has_gpu=False)
 
 
 def test_the_effective_settings_are_complete() -> None:
-    spec = catalog.build(catalog.find("hopper"), Requested(train={"gamma": 0.5}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(train={"gamma": 0.5}), has_gpu=False)
     stored = json.loads(spec.to_json())["train"]
     assert stored == settings.to_dict(spec.config)
     assert stored["gamma"] == 0.5

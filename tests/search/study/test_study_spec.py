@@ -14,14 +14,14 @@ from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from search.study import catalog
 from search.study.components import Component
-from search.study.requested import Requested, differences, parse_settings
+from search.study.request import StudyRequest, differences, parse_settings
 from search.study.space import Space
 from search.study.study_spec import StudySpec
 
 
 @pytest.fixture(scope="module")
 def spec() -> StudySpec:
-    requested = Requested(
+    requested = StudyRequest(
         train={"env.agent_obsk": None, "env.args.ctrl_cost_weight": 0.1}, numbers={"seeds": 2, "trials": 10}
     )
     return catalog.build(catalog.find("hopper"), requested, has_gpu=False)
@@ -146,26 +146,26 @@ def test_a_wrong_spec_cannot_be_made(spec: StudySpec, change: dict[str, Any], co
 @pytest.mark.parametrize(
     ("requested", "expected"),
     [
-        (Requested(), []),
-        (Requested(task="hopper", profile="laptop", numbers={"trials": 10, "seeds": 2}), []),
-        (Requested(numbers={"trials": 20}), []),
-        (Requested(numbers={"trials": 5}), ["--trials 5 (the study has 10)"]),
-        (Requested(numbers={"final_episodes": 5}), ["--final-episodes 5 (the study has 50)"]),
-        (Requested(profile="gpu"), ["--profile gpu (the study has laptop)"]),
-        (Requested(task="ant_2x4"), ["--task ant_2x4 (the study has hopper)"]),
-        (Requested(train={"env_steps": 5000}), []),
-        (Requested(train={"env_steps": 9000}), ["env_steps 9000 (the study has 5000)"]),
-        (Requested(train={"gamma": 0.99}), ["gamma = 0.99 (the study searches it)"]),
-        (Requested(train={"env.agent_obsk": "none"}), []),
-        (Requested(train={"env.args.ctrl_cost_weight": 0.1}), []),
+        (StudyRequest(), []),
+        (StudyRequest(task="hopper", profile="laptop", numbers={"trials": 10, "seeds": 2}), []),
+        (StudyRequest(numbers={"trials": 20}), []),
+        (StudyRequest(numbers={"trials": 5}), ["--trials 5 (the study has 10)"]),
+        (StudyRequest(numbers={"final_episodes": 5}), ["--final-episodes 5 (the study has 50)"]),
+        (StudyRequest(profile="gpu"), ["--profile gpu (the study has laptop)"]),
+        (StudyRequest(task="ant_2x4"), ["--task ant_2x4 (the study has hopper)"]),
+        (StudyRequest(train={"env_steps": 5000}), []),
+        (StudyRequest(train={"env_steps": 9000}), ["env_steps 9000 (the study has 5000)"]),
+        (StudyRequest(train={"gamma": 0.99}), ["gamma = 0.99 (the study searches it)"]),
+        (StudyRequest(train={"env.agent_obsk": "none"}), []),
+        (StudyRequest(train={"env.args.ctrl_cost_weight": 0.1}), []),
         (
-            Requested(train={"env.args.ctrl_cost_weight": 0.2}),
+            StudyRequest(train={"env.args.ctrl_cost_weight": 0.2}),
             ["env.args.ctrl_cost_weight 0.2 (the study has 0.1)"],
         ),
     ],
 )
 def test_only_explicit_requests_that_differ_are_named(
-    spec: StudySpec, requested: Requested, expected: list[str]
+    spec: StudySpec, requested: StudyRequest, expected: list[str]
 ) -> None:
     assert differences(spec, requested) == expected
 
@@ -214,4 +214,4 @@ def test_a_stored_value_with_which_nothing_is_learned_is_read(spec: StudySpec) -
 
 def test_the_seed_is_not_one_of_the_settings() -> None:
     with pytest.raises(ConfigError, match="seed is not set with --set"):
-        Requested(train={"seed": 3})
+        StudyRequest(train={"seed": 3})

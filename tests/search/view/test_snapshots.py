@@ -22,13 +22,13 @@ from search.steering import commands, move
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.view import status
 from search.view.external_trials import external_trials
 from search.view.trial_history import all_trials, find_marked, heads
 from search.view.views import StudyView
 
-SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke"), has_gpu=False)
+SPEC = catalog.build(catalog.find("hopper"), StudyRequest(profile="smoke"), has_gpu=False)
 
 
 class Writer:

@@ -14,7 +14,7 @@ from search.slots.liveness import identity
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.view import status
 from search.view.views import Failure
 
@@ -23,7 +23,7 @@ Study = tuple[Store, StudyHandle]
 
 @pytest.fixture
 def study(new_url: Callable[[str], str]) -> Iterator[Study]:
-    spec = catalog.build(catalog.find("hopper"), Requested(numbers={"trials": 4}), has_gpu=False)
+    spec = catalog.build(catalog.find("hopper"), StudyRequest(numbers={"trials": 4}), has_gpu=False)
     with open_storage(new_url("sqlite"), create=True) as store:
         yield store, create_study(store, "hopper", 4, spec.to_json())
 

@@ -16,7 +16,7 @@ from search.slots.lease import SlotRow
 from search.slots.studies import create_study, optuna_study
 from search.storage.store import open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.worker.context import WorkerLocation
 from search.worker.worker import Worker
 
@@ -31,7 +31,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     train = {"env_steps": 200, "random_steps": 50, "log_every_steps": 50, "evaluation.every_steps": 100}
     numbers = {"trials": 2, "max_attempts": MAX_ATTEMPTS, "checkpoint_seconds": 0.0}
-    requested = Requested(profile="smoke", numbers=numbers, train=train, confirm=False)
+    requested = StudyRequest(profile="smoke", numbers=numbers, train=train, confirm=False)
     spec = catalog.build(catalog.find("fragile_worlds:make"), requested, has_gpu=False)
 
     def to_the_end(

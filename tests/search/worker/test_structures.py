@@ -15,7 +15,7 @@ from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle, create_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.worker.context import WorkerLocation
 from search.worker.worker import Worker
 
@@ -91,7 +91,7 @@ def begin(folder: Path, widths: Sequence[int]) -> tuple[Store, StudyHandle]:
     """A study whose trials have networks of these widths."""
     folder.mkdir()
     (folder / "study.toml").write_text(STUDY)
-    requested = Requested(
+    requested = StudyRequest(
         profile="smoke", numbers={"trials": len(widths), "checkpoint_seconds": 0.0}, train=TRAIN
     )
     spec = catalog.build(catalog.find(str(folder / "study.toml")), requested, has_gpu=False)

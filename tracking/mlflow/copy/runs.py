@@ -13,7 +13,7 @@ from tracking.mlflow import batches
 from tracking.mlflow.copy.files import Tree, copy_tree
 from tracking.mlflow.errors import translate_errors
 from tracking.mlflow.runs import PARENT_TAG, ROLE_TAG, STUDY_ID_TAG, experiment_id, search, stage
-from tracking.redact import redact
+from tracking.redaction import redact
 
 COPY_TAG = "omad.copy_of"
 """Of a copied run or model: its id in the store it comes from."""

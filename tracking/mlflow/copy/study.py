@@ -8,7 +8,7 @@ from tracking.errors import TrackingRefused
 from tracking.mlflow.copy.models import copy_models, copy_registered
 from tracking.mlflow.copy.runs import End, copy_runs, finish_runs, refuse_others, runs_of
 from tracking.mlflow.tracker import MlflowTracker
-from tracking.redact import redact
+from tracking.redaction import redact
 
 
 def copy_study(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from omad_core.bench import environments, saving, updates
+from omad_core.bench import checkpoint_cost, environments, updates
 
 SMALL = (
     "actor.hidden_width=8",
@@ -28,8 +28,8 @@ def _little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "STEPS", 16)
     monkeypatch.setattr(updates, "TRANSITIONS", 32)
     monkeypatch.setattr(environments, "measure", functools.partial(environments.measure, num_envs=2))
-    few = functools.partial(saving.measure, transitions=400, new=20)
-    monkeypatch.setattr(saving, "measure", few)
+    few = functools.partial(checkpoint_cost.measure, transitions=400, new=20)
+    monkeypatch.setattr(checkpoint_cost, "measure", few)
 
 
 def test_bench_prints_what_was_measured_and_what_to_make_of_it(run: Callable[..., str]) -> None:

@@ -9,7 +9,7 @@ from mpe2 import simple_adversary_v3, simple_spread_v3
 
 from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
-from omad_core.envs.unsupported import MPE, SPREAD
+from omad_core.envs.unsupported_arguments import MPE, SPREAD
 from omad_core.errors import ConfigError
 
 TASKS = [

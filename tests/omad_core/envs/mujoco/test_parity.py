@@ -13,7 +13,7 @@ from omad_core.config import EnvConfig
 from omad_core.envs import make_spec
 from omad_core.envs.base import StepRaised
 from omad_core.envs.catalog import TASKS
-from omad_core.envs.unsupported import MUJOCO
+from omad_core.envs.unsupported_arguments import MUJOCO
 from omad_core.errors import ConfigError
 from omad_core.task import TaskSpec
 

@@ -11,7 +11,7 @@ import pytest
 from browser import PATIENCE_SECONDS, chromium, look, printed, resize
 from page_studies import HOSTILE, whole_study
 
-from search.reports.page import making
+from search.reports.page import builder
 from search.storage.store import open_storage
 
 
@@ -20,7 +20,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of everything, with markup wherever a name or a reason may have some."""
     folder = tmp_path_factory.mktemp("page")
     with open_storage(f"sqlite:///{folder}/omad.db", create=True) as store:
-        made = making.make(store, whole_study(store, "hostile", complete=10, hostile=HOSTILE), None)
+        made = builder.make(store, whole_study(store, "hostile", complete=10, hostile=HOSTILE), None)
     (folder / "page.html").write_text(made.html)
     return folder / "page.html"
 

@@ -11,8 +11,8 @@ import pytest
 from page_studies import HOSTILE, end, new_study, whole_study
 from sqlalchemy import text
 
-from search.reports.page import making, view
-from search.reports.page.making import MadePage
+from search.reports.page import builder, view
+from search.reports.page.builder import RenderedPage
 from search.reports.page.sections import ROUGH_NOTE
 from search.slots.studies import StudyHandle
 from search.storage.store import Store, open_storage
@@ -62,17 +62,17 @@ def whole(store: Store) -> StudyHandle:
 
 
 @pytest.fixture(scope="module")
-def page(store: Store, whole: StudyHandle) -> MadePage:
-    return making.make(store, whole, None)
+def page(store: Store, whole: StudyHandle) -> RenderedPage:
+    return builder.make(store, whole, None)
 
 
 @pytest.fixture(scope="module")
-def parsed(page: MadePage) -> Parsed:
+def parsed(page: RenderedPage) -> Parsed:
     return Parsed(page.html)
 
 
 def test_every_number_is_that_of_the_views(
-    store: Store, whole: StudyHandle, page: MadePage, parsed: Parsed
+    store: Store, whole: StudyHandle, page: RenderedPage, parsed: Parsed
 ) -> None:
     found = confirmation.read(store, whole)
     assert found is not None
@@ -94,7 +94,7 @@ def test_every_number_is_that_of_the_views(
     }
 
 
-def test_the_plots_have_the_numbers_of_the_document(page: MadePage, parsed: Parsed) -> None:
+def test_the_plots_have_the_numbers_of_the_document(page: RenderedPage, parsed: Parsed) -> None:
     curves = [(list(each.steps), list(each.middle)) for each in page.document["curves"]]
     assert len(curves) == 2
     assert curves[0][0] == [100, 200, 300]
@@ -111,7 +111,7 @@ def test_a_parameter_of_a_single_trial_has_a_rough_share_and_that_is_told(store:
     for number in range(10):
         more = {"rare": "is there"} if number == 3 else {}
         end(store, handle, "complete", 100.0 + 37.0 * (number * 7 % 10), **more)
-    page = making.make(store, handle, None)
+    page = builder.make(store, handle, None)
     assert "rare" in page.document["importances"]
     assert ROUGH_NOTE in Parsed(page.html).words
 
@@ -131,7 +131,7 @@ def test_sections_come_in_order_and_what_went_wrong_is_told(parsed: Parsed) -> N
 
 
 def test_nothing_is_loaded_and_nothing_runs_but_the_pages_script(store: Store) -> None:
-    made = making.make(store, whole_study(store, "hostile", complete=2, hostile=HOSTILE), None)
+    made = builder.make(store, whole_study(store, "hostile", complete=2, hostile=HOSTILE), None)
     seen = Parsed(made.html)
     assert HOSTILE in seen.words
     (policy,) = [str(at["content"]) for tag, at in seen.elements if "Security" in str(at.get("http-equiv"))]
@@ -152,7 +152,7 @@ def test_nothing_is_loaded_and_nothing_runs_but_the_pages_script(store: Store) -
 
 
 def test_an_untouched_study_has_a_page_that_says_so(store: Store) -> None:
-    seen = Parsed(making.make(store, new_study(store, "untouched", 2), None).html)
+    seen = Parsed(builder.make(store, new_study(store, "untouched", 2), None).html)
     assert "No trial completed, so there is no best one." in seen.words
     assert "No film: no trial completed" in seen.words
     assert "No worker has begun a trial yet" in seen.words
@@ -162,7 +162,7 @@ def test_an_untouched_study_has_a_page_that_says_so(store: Store) -> None:
 def test_of_one_trial_nothing_is_said_of_parameters(store: Store) -> None:
     handle = new_study(store, "one", 1)
     end(store, handle, "complete", 5.0)
-    made = making.make(store, handle, None)
+    made = builder.make(store, handle, None)
     seen = Parsed(made.html)
     assert "Not confirmed: trial 0 has the best score in the search, 5.0." in seen.words
     assert "1 complete trial: fewer than 10 say nothing of parameters" in seen.words
@@ -176,7 +176,7 @@ def test_failures_alone_have_their_reasons(store: Store) -> None:
     for _ in range(2):
         end(store, handle, "failed", reason="no such file: world.xml")
     end(store, handle, "diverged", reason="diverged: NaN")
-    seen = Parsed(making.make(store, handle, None).html)
+    seen = Parsed(builder.make(store, handle, None).html)
     assert "No trial completed" in seen.words
     assert "2 failed no such file: world.xml 0, 1" in seen.words
     assert "1 diverged NaN 2" in seen.words
@@ -186,7 +186,7 @@ def test_scores_that_are_all_the_same_are_no_error(store: Store) -> None:
     handle = new_study(store, "same", 11)
     for _ in range(11):
         end(store, handle, "complete", 1.0)
-    made = making.make(store, handle, None)
+    made = builder.make(store, handle, None)
     assert "All complete trials have the same score" in made.html
     assert made.document["importances"] == {}
 
@@ -199,7 +199,7 @@ def test_a_database_of_before_these_rows_is_read(tmp_path: Path) -> None:
                 connection.execute(text(f"DROP TABLE {table.__tablename__}"))
             connection.execute(text(f"UPDATE {Schema.__tablename__} SET version = 2"))
         read = view.read(old, handle)
-        made = making.make(old, handle, None)
+        made = builder.make(old, handle, None)
     assert not read.attempts_known
     assert len(read.curves) == 2
     assert {work.attempt.owner for work in read.work} == {"host:0", "host:1"}

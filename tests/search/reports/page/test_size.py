@@ -9,8 +9,8 @@ import pytest
 from page_studies import confirm, new_study
 from sqlalchemy import insert, update
 
-from search.bench.many import fill
-from search.reports.page import making
+from search.bench.large_study import fill
+from search.reports.page import builder
 from search.storage.store import open_storage
 from search.storage.tables import AttemptRow, Slot
 
@@ -47,7 +47,7 @@ def test_a_page_of_many_trials_is_small(tmp_path: Path) -> None:
                 connection.execute(insert(AttemptRow).values(**owner, **times))
         confirm(store, handle, [900.0, 310.0, 870.0, 290.0, 940.0, 350.0])
         began, worked = time.monotonic(), time.process_time()
-        made = making.make(store, handle, None)
+        made = builder.make(store, handle, None)
         page.write_text(made.html)
     took, work = time.monotonic() - began, time.process_time() - worked
     size = page.stat().st_size

@@ -10,7 +10,7 @@ import pytest
 from omad_core.algorithms import ALGORITHMS
 from omad_core.errors import ConfigError
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
 SEARCHED = """
@@ -32,7 +32,7 @@ def own_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(profile: str, path: Path | None = None, **train: Any) -> StudySpec:
-    requested = Requested(profile=profile, train=train)
+    requested = StudyRequest(profile=profile, train=train)
     return catalog.build(catalog.find(str(path or "hopper")), requested, has_gpu=False)
 
 

@@ -10,7 +10,7 @@ from omad_core.errors import ConfigError
 from search.errors import SpecConflict
 from search.study import catalog
 from search.study.files.edits import refuse_edits
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
 TEXT = """
@@ -31,19 +31,19 @@ def file(tmp_path: Path) -> Path:
 
 
 def begun(file: Path, **requested: Any) -> StudySpec:
-    spec = catalog.build(catalog.find(str(file)), Requested(**requested), has_gpu=False)
+    spec = catalog.build(catalog.find(str(file)), StudyRequest(**requested), has_gpu=False)
     return StudySpec.from_json(spec.to_json())
 
 
-def edited(file: Path, old: str, new: str) -> Requested:
+def edited(file: Path, old: str, new: str) -> StudyRequest:
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
-    return Requested(task=str(file))
+    return StudyRequest(task=str(file))
 
 
 def test_a_file_as_it_was_asks_for_nothing(file: Path) -> None:
-    assert refuse_edits("mine", begun(file), Requested(task=str(file))) == 0
+    assert refuse_edits("mine", begun(file), StudyRequest(task=str(file))) == 0
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_another_file_is_compared_as_an_edited_one(file: Path) -> None:
     other = file.with_name("other.toml")
     other.write_text(TEXT.replace("0.97", "0.96"))
     with pytest.raises(SpecConflict, match="search of gamma"):
-        refuse_edits("mine", begun(file), Requested(task=str(other)))
+        refuse_edits("mine", begun(file), StudyRequest(task=str(other)))
 
 
 def test_a_file_that_was_broken_is_refused_as_such(file: Path) -> None:

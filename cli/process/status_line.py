@@ -1,4 +1,4 @@
-"""Waiting: what takes long shows that it lives, on a terminal by a status line, in a pipe by a line now and then."""
+"""Status line: shows that what takes long lives, on a terminal in place, in a pipe by a line now and then."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from cli.show.console import err, say
 LINE_SECONDS = 20.0
 
 
-class Wait:
+class StatusLine:
     """How far something is that takes long."""
 
     def __init__(self, what: str, changed: Callable[[], None], begun: Callable[[], None]) -> None:
@@ -40,15 +40,15 @@ class Wait:
 
 
 @contextmanager
-def waiting(what: str, line_seconds: float = LINE_SECONDS) -> Iterator[Wait]:
+def status_line(what: str, line_seconds: float = LINE_SECONDS) -> Iterator[StatusLine]:
     """Show `what` on stderr, with the time it has taken, until the block ends; the value says how far it is."""
     console = err()
     if console.is_terminal:
         with console.status(what) as status:
-            wait = Wait(what, lambda: status.update(wait.now), lambda: status.update(wait.now))
+            wait = StatusLine(what, lambda: status.update(wait.now), lambda: status.update(wait.now))
             yield wait
         return
-    wait, over = Wait(what, lambda: None, lambda: say(wait.line, stderr=True)), threading.Event()
+    wait, over = StatusLine(what, lambda: None, lambda: say(wait.line, stderr=True)), threading.Event()
 
     def speak() -> None:
         while not over.wait(line_seconds):

@@ -1,4 +1,4 @@
-"""Moved: the address of a database file whose folder was moved.
+"""Moved database: the address of a database file whose folder was moved.
 
 It is found without MLflow, whose import takes seconds.
 """

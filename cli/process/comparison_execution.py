@@ -1,4 +1,4 @@
-"""Comparing: the studies of a comparison brought to their end by workers of this machine, then concluded."""
+"""Execution of a comparison: its studies brought to their end by workers of this machine, then concluded."""
 
 import logging
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from cli.process.conclusion import keep_page
 from cli.process.group import Assignment, build_supervisor, print_failures
 from cli.process.placement import Plan
 from cli.process.publication import await_publication
-from cli.process.waiting import waiting
-from cli.setup.compare import OpenedComparison
-from cli.show import as_json
+from cli.process.status_line import status_line
+from cli.setup.comparison import OpenedComparison
+from cli.show import json_output
 from cli.show.comparison.live import progress
 from cli.show.comparison.table import ComparisonReport
 from cli.show.console import out, say
@@ -31,14 +31,14 @@ from search.storage.store import Store
 from search.view import attributes
 from search.view.confirmation import confirmed_tags
 from search.view.report_view import ReportView
-from tracking.redact import redact
+from tracking.redaction import redact
 from tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Comparing:
+class ComparisonExecution:
     """A comparison that is to be brought to its end."""
 
     store: Store
@@ -68,7 +68,7 @@ class Comparing:
         return work_left(self.store, self.searches, self.opened.wish)
 
 
-def bring_comparison_to_end(comparing: Comparing) -> int:
+def bring_comparison_to_end(comparing: ComparisonExecution) -> int:
     """Run workers until nothing is left to do; then the report. Returns the exit code."""
     left, before = comparing.left(), None
     while not left.nothing and left != before:
@@ -88,7 +88,7 @@ def bring_comparison_to_end(comparing: Comparing) -> int:
     return _conclude(comparing)
 
 
-def _work(comparing: Comparing, left: ComparisonWork) -> ComparisonMonitor:
+def _work(comparing: ComparisonExecution, left: ComparisonWork) -> ComparisonMonitor:
     opened = comparing.opened
     workers = build_supervisor(
         comparing.planned(left.side_by_side),
@@ -102,7 +102,7 @@ def _work(comparing: Comparing, left: ComparisonWork) -> ComparisonMonitor:
     return monitor
 
 
-def _conclude(comparing: Comparing) -> int:
+def _conclude(comparing: ComparisonExecution) -> int:
     """Show, store and write what was found; a failure where something is left, or an algorithm has nothing."""
     for search in comparing.searches:
         await_publication(comparing.store, search)
@@ -113,7 +113,7 @@ def _conclude(comparing: Comparing) -> int:
             for line in failure_lines(study):
                 say(f"{study.name}: {line}", stderr=True)
     if comparing.json:
-        as_json.show(tables.document(seen))
+        json_output.show(tables.document(seen))
     else:
         out().print(ComparisonReport(seen, _commands(seen)), crop=False)
     if comparing.page is not None:
@@ -129,17 +129,17 @@ def _conclude(comparing: Comparing) -> int:
     return _say_unpublished(comparing, studies) or (0 if whole else FAILURE)
 
 
-def _make_page(comparing: Comparing, run_id: str) -> None:
+def _make_page(comparing: ComparisonExecution, run_id: str) -> None:
     from search.comparison.page import make
-    from search.reports.page.making import file_name
+    from search.reports.page.builder import file_name
 
     searches, tracking = comparing.searches, redact(comparing.tracker.address)
-    with waiting("making the page"):
+    with status_line("making the page"):
         made = make(comparing.store, searches, comparing.tracker, tracking, comparing.level)
     keep_page(made, file_name(comparing.opened.name), comparing.tracker, run_id, stderr=comparing.json)
 
 
-def _end_runs(comparing: Comparing, algorithm: AlgorithmView, search: StudyHandle) -> None:
+def _end_runs(comparing: ComparisonExecution, algorithm: AlgorithmView, search: StudyHandle) -> None:
     """The runs of an algorithm's studies: ended, where nothing is left, with what its confirmation showed."""
     store, tracker = comparing.store, comparing.tracker
     own, *behind = pair(store, open_study(store, search.name))
@@ -153,7 +153,7 @@ def _end_runs(comparing: Comparing, algorithm: AlgorithmView, search: StudyHandl
             tracker.end_run(each.tracking_run, "finished" if found else "failed")
 
 
-def _say_unpublished(comparing: Comparing, studies: list[StudyHandle]) -> int:
+def _say_unpublished(comparing: ComparisonExecution, studies: list[StudyHandle]) -> int:
     """Say which results MLflow does not have; the exit code."""
     lacking = [each.name for each in studies if budget.unpublished(comparing.store, each.study_id)]
     if not lacking:

@@ -1,4 +1,4 @@
-"""Saved environments: whether a state fits, and bit generators as arrays."""
+"""Saved state: whether it fits, and bit generators as arrays."""
 
 from collections.abc import Mapping
 from typing import Any

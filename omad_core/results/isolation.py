@@ -1,4 +1,4 @@
-"""Apart: a measurement in a process of its own, so that an environment that ends its process ends no more than that."""
+"""Isolation: a measurement in a process of its own, so that an environment that ends its process ends no more."""
 
 import logging
 import signal

@@ -1,6 +1,6 @@
-"""Confirm: a study whose best is to be trained again, with the confirmation that this asks for."""
+"""Confirmation: a study whose best is to be trained again, with the confirmation that this asks for."""
 
-from cli.setup.create import Opened
+from cli.setup.creation import OpenedStudy
 from omad_core import settings
 from omad_core.errors import ConfigError
 from search.confirmation.candidates import complete
@@ -12,7 +12,7 @@ from search.recording.tracking_store import ensure_recorded
 from search.slots.studies import StudyHandle, open_study
 from search.steering.commands import refuse_moved
 from search.storage.store import Store
-from search.study.confirm import Confirm, confirmation_name
+from search.study.confirmation import Confirm, confirmation_name
 from search.study.study_spec import StudySpec
 from search.view.wording import count
 from tracking.tracker import Tracker
@@ -20,7 +20,7 @@ from tracking.tracker import Tracker
 
 def open_for_confirming(
     store: Store, tracker: Tracker, study: str, top: int | None, seeds: int | None, env_steps: int | None
-) -> Opened:
+) -> OpenedStudy:
     """The study, running again, with a confirmation of as much as is asked for.
 
     Raises StudyNotFound, SpecConflict, ConfigError before anything is made, in MLflow neither.
@@ -32,7 +32,7 @@ def open_for_confirming(
     ensure(store, handle, wish, env_steps, by_hand=True)
     run_id = tracker.open_run(parent_info(spec, handle, store.address))
     tracker.resume_run(run_id)
-    return Opened(handle, spec, run_id, created=False, added=0)
+    return OpenedStudy(handle, spec, run_id, created=False, added=0)
 
 
 def _checked(

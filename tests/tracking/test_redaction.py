@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracking.redact import redact
+from tracking.redaction import redact
 
 
 @pytest.mark.parametrize(

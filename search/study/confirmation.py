@@ -1,4 +1,4 @@
-"""Confirm: how the best of a search is trained again, on seeds that no search has seen.
+"""Confirmation: how the best of a search is trained again, on seeds that no search has seen.
 
 A confirmation is a study of its own. Each of its trials is one candidate and one held-out seed; the trial carries its
 whole configuration, so that the study explains itself wherever it is.
@@ -14,7 +14,7 @@ from omad_core import settings
 from omad_core.config import TrainConfig
 from omad_core.errors import ConfigError
 from omad_core.settings import setting
-from omad_core.stored import train_config
+from omad_core.stored_settings import train_config
 
 CONFIGURATION = "omad_configuration"
 """Attribute of a confirmation's trial: everything it trains with, its seed included."""

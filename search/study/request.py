@@ -1,4 +1,4 @@
-"""Requested: what a person asked for explicitly, and how it compares with a study that exists."""
+"""Request: what a person asked for explicitly, and how it compares with a study that exists."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from search.study.study_spec import NUMBERS, StudySpec
 
 
 @dataclass(frozen=True)
-class Requested:
+class StudyRequest:
     """Options that were typed; what is absent was not."""
 
     task: str | None = None
@@ -65,7 +65,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     return values
 
 
-def differences(stored: StudySpec, requested: Requested) -> list[str]:
+def differences(stored: StudySpec, requested: StudyRequest) -> list[str]:
     """One phrase for each option that the stored spec contradicts.
 
     More trials are no difference: they extend the study.
@@ -78,7 +78,7 @@ def differences(stored: StudySpec, requested: Requested) -> list[str]:
     ]
 
 
-def refuse_differences(name: str, stored: StudySpec, requested: Requested) -> None:
+def refuse_differences(name: str, stored: StudySpec, requested: StudyRequest) -> None:
     """Raise SpecConflict naming every option that the stored spec contradicts."""
     if differing := differences(stored, requested):
         raise SpecConflict(

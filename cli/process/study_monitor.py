@@ -2,7 +2,7 @@
 
 import time
 
-from cli.process.watching import WorkersMonitor
+from cli.process.workers_monitor import WorkersMonitor
 from cli.show.plain_lines import PlainLines
 from cli.show.status import StatusView
 from search.confirmation.pair import confirmation_of

@@ -1,4 +1,4 @@
-"""Watching: what is shown while workers train, live or as plain lines, and how a signal stops them."""
+"""Workers monitor: what is shown while workers train, live or as plain lines, and how a signal stops them."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Publishing: an ended trial's curve, model and status go to its run; then its checkpoints are deleted."""
+"""Publication: an ended trial's curve, model and status go to its run; then its checkpoints are deleted."""
 
 import logging
 import tempfile
@@ -20,7 +20,7 @@ from search.slots import budget, lease_writes
 from search.slots.lease import Lease, SlotRow
 from search.storage.patience import patiently
 from search.storage.store import Store
-from search.study.confirm import training_name
+from search.study.confirmation import training_name
 from search.study.study_spec import StudySpec
 from tracking.sender import send_curve
 from tracking.spool.spool import Spool

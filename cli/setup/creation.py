@@ -1,4 +1,4 @@
-"""Create: a study for `run`, created or joined with its budget and its parent run; joining one for a worker."""
+"""Creation: a study for `run`, created or joined with its budget and its parent run; joining one for a worker."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from search.steering.commands import refuse_moved
 from search.steering.reuse import reuse
 from search.storage.store import Store, look_into
 from search.study import catalog
-from search.study.confirm import refuse_new_name
+from search.study.confirmation import refuse_new_name
 from search.study.files.edits import refuse_edits
-from search.study.requested import Requested, refuse_differences
+from search.study.request import StudyRequest, refuse_differences
 from search.study.study_spec import StudySpec
 from tracking.errors import TrackingUnavailable
 from tracking.tracker import Tracker
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedStudy:
     """A study that exists now."""
 
     handle: StudyHandle
@@ -38,7 +38,7 @@ class Opened:
     """Trials by which the budget was extended."""
 
 
-def build(requested: Requested, name: str | None, has_gpu: bool) -> StudySpec:
+def build(requested: StudyRequest, name: str | None, has_gpu: bool) -> StudySpec:
     """The spec that a new study would get. Raises ConfigError, TaskError."""
     return catalog.build(catalog.find(requested.task or "hopper"), requested, has_gpu=has_gpu, name=name)
 
@@ -47,9 +47,9 @@ def open_for_running(
     store: Store,
     tracker: Tracker,
     spec: StudySpec,
-    requested: Requested,
+    requested: StudyRequest,
     enqueue: Sequence[Mapping[str, Any]] = (),
-) -> Opened:
+) -> OpenedStudy:
     """Create the study, or join it with its stored spec. Raises SpecConflict naming every option that differs.
 
     `enqueue`: Optuna's parameters of the trials that come after the defaults in a new study.
@@ -66,7 +66,7 @@ def open_for_running(
     set_desired_state(store, handle, "running")
     run_id = tracker.open_run(parent_info(stored, handle, store.address))
     tracker.resume_run(run_id)
-    return Opened(handle, stored, run_id, handle.spec == text, added)
+    return OpenedStudy(handle, stored, run_id, handle.spec == text, added)
 
 
 def _refuse_names(store: Store, spec: StudySpec) -> None:
@@ -80,7 +80,7 @@ def _refuse_names(store: Store, spec: StudySpec) -> None:
         refuse_taken(store, spec.name, found.uid if found else None)
 
 
-def refuse_other_settings(name: str, stored: StudySpec, requested: Requested) -> int:
+def refuse_other_settings(name: str, stored: StudySpec, requested: StudyRequest) -> int:
     """The trials that are asked for, by an option or a study file; 0 for no change.
 
     Raises SpecConflict where options, or the study file named as the task, say other settings than the study has.
@@ -109,7 +109,7 @@ def reuse_best(storage: str, name: str, spec: StudySpec) -> tuple[StudySpec, lis
 
 
 def join(
-    store: Store, study: str, requested: Requested, tracker: Tracker, unavailable_allowed: bool = False
+    store: Store, study: str, requested: StudyRequest, tracker: Tracker, unavailable_allowed: bool = False
 ) -> StudyHandle:
     """The study. Raises SpecConflict where it has moved, is recorded elsewhere, or has other settings than requested.
 

@@ -39,7 +39,7 @@ FINITE = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
 
 
 @dataclass(frozen=True)
-class Grown:
+class StudyGrowth:
     """How long things take with a study of many trials."""
 
     trials: int
@@ -51,7 +51,7 @@ class Grown:
     """By sampler, a worker's first proposal, for which it reads all trials, and its second."""
 
 
-def grow(url: str, handle: StudyHandle, trials: int, samplers: tuple[str, ...]) -> Grown:
+def grow(url: str, handle: StudyHandle, trials: int, samplers: tuple[str, ...]) -> StudyGrowth:
     """Fill an empty study with ended trials, and time its status and a proposal for the next one."""
     began = time.monotonic()
     with open_storage(url) as store:
@@ -62,7 +62,7 @@ def grow(url: str, handle: StudyHandle, trials: int, samplers: tuple[str, ...]) 
         status.read(store, handle)
     shown, work = time.monotonic() - filled, time.process_time() - worked
     asked = {name: _ask(url, handle, name) for name in samplers}
-    return Grown(trials, filled - began, shown, work, asked)
+    return StudyGrowth(trials, filled - began, shown, work, asked)
 
 
 def _ask(url: str, handle: StudyHandle, name: str) -> tuple[float, float]:

@@ -1,21 +1,21 @@
-"""Existing: the study that a storage has already, looked at before anything is made."""
+"""Existing study: the one that a storage has already, looked at before anything is made."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from search.study.requested import Requested
+    from search.study.request import StudyRequest
     from search.study.study_spec import StudySpec
 
 
 def existing_spec(
-    storage: str, name: str, requested: "Requested", tracking: str | None, reuse: str | None = None
+    storage: str, name: str, requested: "StudyRequest", tracking: str | None, reuse: str | None = None
 ) -> "StudySpec | None":
     """The stored spec of a study; None where the storage has no such study. Nothing is made.
 
     Raises SpecConflict where it cannot be continued as requested: it was moved, has other settings, or is recorded in
     another MLflow store.
     """
-    from cli.setup.create import refuse_other_settings
+    from cli.setup.creation import refuse_other_settings
     from search.confirmation.pair import refuse_confirmation
     from search.errors import StorageEmpty, StudyNotFound
     from search.slots.studies import open_study
@@ -45,7 +45,7 @@ def require_study(storage: str, name: str | None) -> str:
     from search.slots.studies import open_study
     from search.storage.store import look_into
     from search.study import catalog
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     if name is None:
         raise ConfigError("which task? Write --task hopper; `omad-search tasks` lists them all")
@@ -80,7 +80,7 @@ def _refuse_absent_store(name: str, recorded: str, tracking: str | None) -> None
     """Raise SpecConflict where MLflow's database file, which a recorded study must be in, is yet to be made."""
     from search.errors import SpecConflict
     from tracking.mlflow import address as mlflow_address
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     path = mlflow_address.sqlite_path(mlflow_address.resolve(tracking))
     if path is not None and not path.exists():

@@ -1,4 +1,4 @@
-"""Fetching: which model a run has, and a published model's policy folder on this machine."""
+"""Model download: which model a run has, and a published model's policy folder on this machine."""
 
 from pathlib import Path
 

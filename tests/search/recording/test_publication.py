@@ -11,7 +11,7 @@ import pytest
 from fake_tracker import FakeTracker
 
 from search.checkpoints.workdir import Workdir
-from search.recording.publishing import Result, publish
+from search.recording.publication import Result, publish
 from search.recording.slot_run import SlotRun
 from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim, claim_unpublished
@@ -20,7 +20,7 @@ from search.slots.lease_keeper import HeldLease
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import Store, open_storage
 from search.study import catalog
-from search.study.requested import Requested
+from search.study.request import StudyRequest
 from search.worker.context import WorkerContext, WorkerLocation
 from search.worker.publisher import Publisher
 from search.worker.worker import Worker
@@ -28,7 +28,9 @@ from tracking.errors import TrackingRefused, TrackingUnavailable
 from tracking.spool.spool import Spool
 from tracking.tracker import ModelFiles, RunInfo, RunStatus
 
-SPEC = catalog.build(catalog.find("hopper"), Requested(profile="smoke", numbers={"trials": 3}), has_gpu=False)
+SPEC = catalog.build(
+    catalog.find("hopper"), StudyRequest(profile="smoke", numbers={"trials": 3}), has_gpu=False
+)
 
 
 class Registry(FakeTracker):

@@ -15,7 +15,7 @@ from omad_core.errors import CheckpointError, ConfigError
 from omad_core.policy import Policy
 from omad_core.population import Population
 from omad_core.settings import replace, to_dict
-from omad_core.stored import actor_config, resolved, train_config
+from omad_core.stored_settings import actor_config, resolved, train_config
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 6, 8, 12, 16])

@@ -1,4 +1,4 @@
-"""Rendering: one of an environment's saved states as an array of pixels [H, W, 3]."""
+"""Renderer: one of an environment's saved states as an array of pixels [H, W, 3]."""
 
 import logging
 from collections.abc import Callable

@@ -1,11 +1,11 @@
-"""Compare: from options to the studies of a comparison, created or joined."""
+"""Comparison: from options to the studies of a comparison, created or joined."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cli.setup.create import Opened, build, open_for_running
-from cli.setup.existing import existing_spec
+from cli.setup.creation import OpenedStudy, build, open_for_running
+from cli.setup.existing_study import existing_spec
 from omad_core import settings
 from omad_core.errors import ConfigError
 from search.comparison.algorithms import requested_for
@@ -18,8 +18,8 @@ from search.slots.studies import create_study
 from search.storage.store import Store, look_into
 from search.study import catalog
 from search.study.comparison import DEFAULT_SUFFIX, Comparison, member_name, refuse_comparison_name
-from search.study.confirm import Confirm
-from search.study.requested import Requested
+from search.study.confirmation import Confirm
+from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 from tracking.tracker import RunInfo, Tracker
 
@@ -34,7 +34,7 @@ class PlannedStudy:
     """One algorithm's study, which exists already or is to be created."""
 
     algorithm: str
-    requested: Requested
+    requested: StudyRequest
     spec: StudySpec
     """The stored one, or that of the new study, whose comparison has no uid yet."""
     exists: bool
@@ -45,7 +45,7 @@ class OpenedComparison:
     """A comparison that exists now."""
 
     name: str
-    studies: Sequence[Opened]
+    studies: Sequence[OpenedStudy]
     """The first one's algorithm is the one that others are compared with."""
     run: RunInfo
     """Its own run in MLflow."""
@@ -58,7 +58,7 @@ class OpenedComparison:
     """Trials by which its budgets were extended."""
 
 
-def comparison_name(requested: Requested, name: str | None) -> str:
+def comparison_name(requested: StudyRequest, name: str | None) -> str:
     """The name that was given, or the task's. Raises ConfigError, TaskError."""
     task = catalog.find(requested.task or "hopper")
     chosen = name or task.name + DEFAULT_SUFFIX
@@ -71,7 +71,7 @@ def plan_members(
     tracking: str | None,
     name: str,
     algorithms: Sequence[str],
-    requested: Requested,
+    requested: StudyRequest,
     seeds: int | None,
     has_gpu: bool,
 ) -> list[PlannedStudy]:
@@ -99,7 +99,7 @@ def _refuse_names(storage: str, name: str, algorithms: Sequence[str]) -> None:
 
 
 def _look(
-    storage: str, tracking: str | None, name: str, algorithm: str, requested: Requested, has_gpu: bool
+    storage: str, tracking: str | None, name: str, algorithm: str, requested: StudyRequest, has_gpu: bool
 ) -> PlannedStudy:
     study = member_name(name, algorithm)
     try:
@@ -169,7 +169,7 @@ def open_comparison(
     opened = [open_for_running(store, tracker, each.spec, each.requested) for each in identified]
     more = [each for each in members(store, name) if each.uid not in {o.handle.uid for o in opened}]
     opened += [
-        Opened(each, StudySpec.from_json(each.spec), each.tracking_run or "", False, 0) for each in more
+        OpenedStudy(each, StudySpec.from_json(each.spec), each.tracking_run or "", False, 0) for each in more
     ]
     added = sum(each.added for each in opened)
     largest = max(budget.counts(store, each.handle.study_id).total for each in opened)

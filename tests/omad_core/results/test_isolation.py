@@ -12,7 +12,7 @@ import pytest
 from omad_core.config import EnvConfig
 from omad_core.errors import EnvironmentFailed
 from omad_core.results import assessment
-from omad_core.results.apart import POSSIBLE, Progress, apart
+from omad_core.results.isolation import POSSIBLE, Progress, apart
 
 pytestmark = pytest.mark.skipif(not POSSIBLE, reason="a process is forked on Linux alone")
 

@@ -1,4 +1,4 @@
-"""Confirmed: every held-out training as a point, and learning curves with a band over seeds."""
+"""Confirmation plots: every held-out training as a point, and learning curves with a band over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -111,7 +111,9 @@ def _advance(population: Population, member: MemberId, env_steps: int) -> None:
         )
 
 
-def _time(work: Callable[[], checkpoint.Written]) -> tuple[checkpoint.Written, float, float]:
+def _time(
+    work: Callable[[], checkpoint.StoredCheckpoint],
+) -> tuple[checkpoint.StoredCheckpoint, float, float]:
     cpu, wall = time.process_time(), time.perf_counter()
     written = work()
     return written, time.process_time() - cpu, time.perf_counter() - wall

@@ -1,4 +1,4 @@
-"""Making: a study's page from what the storage and MLflow know of it, written here and stored in its run."""
+"""Builder: a study's page from what the storage and MLflow know of it, written here and stored in its run."""
 
 import json
 import math
@@ -27,7 +27,7 @@ ARTIFACT = "report.html"
 
 
 @dataclass(frozen=True)
-class MadePage:
+class RenderedPage:
     """A page, and the numbers on it."""
 
     html: str
@@ -45,7 +45,7 @@ def make(
     tracker: Tracker | None,
     tracking: str = "",
     final: ReportView | None = None,
-) -> MadePage:
+) -> RenderedPage:
     """The page of a study; `final`: its final evaluation, read from MLflow where it is not given.
 
     `tracker`: None where there is no MLflow store to read from.
@@ -55,10 +55,10 @@ def make(
     page = read(store, handle, tracker, tracking, final)
     shown = film(page.study, handle, tracker)
     content = sections.content(page, shown, reproduction.versions(page.study, tracker))
-    return MadePage(render(content), view.document(page))
+    return RenderedPage(render(content), view.document(page))
 
 
-def store(page: MadePage, tracker: Tracker, run_id: str) -> None:
+def store(page: RenderedPage, tracker: Tracker, run_id: str) -> None:
     """Keep a page as an artifact of a run. Raises TrackingError."""
     with tempfile.TemporaryDirectory(prefix="omad-page-") as folder:
         file = Path(folder) / ARTIFACT

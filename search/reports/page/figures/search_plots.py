@@ -1,4 +1,4 @@
-"""Searching: Optuna's own plots of a search, in the page's style."""
+"""Search plots: Optuna's own plots of a search, in the page's style."""
 
 from collections.abc import Mapping, Sequence
 
@@ -47,24 +47,6 @@ def draw_history(studies: Sequence[tuple[str, optuna.Study]]) -> go.Figure:
             )
             figure.add_trace(trace)
     return styled(figure, "trial", SCORE)
-
-
-def draw_importances(importances: Mapping[str, float]) -> go.Figure:
-    """A bar a parameter: its share of what decides whether a trial is among the best; the largest on top."""
-    ranked = sorted(importances.items(), key=lambda each: each[1])
-    shares = [share for _, share in ranked]
-    bars = go.Bar(
-        x=shares,
-        y=[name for name, _ in ranked],
-        orientation="h",
-        text=[f"{share:.2f}" if share >= 0.01 else "<0.01" for share in shares],
-        textposition="outside",
-        marker={"color": BLUE},
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
-    )
-    figure = styled(go.Figure(bars), "share (PED-ANOVA)", "", 26 * len(ranked) + 70)
-    return figure.update_xaxes(range=[0, 1.15 * max(shares, default=1.0)])
 
 
 def draw_slice(study: optuna.Study, parameter: str) -> go.Figure:

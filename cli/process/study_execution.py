@@ -1,4 +1,4 @@
-"""Ending: a search and its confirmation brought to their end by workers of this machine, then concluded."""
+"""Execution of a study: search and confirmation brought to their end by workers of this machine, then concluded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from cli.show import numbers
 from cli.show.console import say
 
 if TYPE_CHECKING:
-    from cli.process.monitor import StudyMonitor
     from cli.process.placement import Plan
-    from cli.setup.create import Opened
+    from cli.process.study_monitor import StudyMonitor
+    from cli.setup.creation import OpenedStudy
     from search.storage.store import Store
     from search.view.views import StudyView
     from tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
-class Running:
+class StudyExecution:
     """A study that is to be brought to its end."""
 
     store: "Store"
     tracker: "Tracker"
-    opened: "Opened"
+    opened: "OpenedStudy"
     storage: str
     tracking: str | None
     planned: "Callable[[int], Plan]"
@@ -33,15 +33,15 @@ class Running:
     """Whether the confirmation is part of it."""
 
 
-def bring_to_end(study: Running) -> int:
+def bring_to_end(study: StudyExecution) -> int:
     """Run workers until nothing is left to do; then the report. Returns the exit code."""
     from cli.process.conclusion import conclude
     from cli.process.group import Assignment, build_supervisor, print_failures
-    from cli.process.monitor import StudyMonitor
+    from cli.process.study_monitor import StudyMonitor
     from search.checkpoints.workdir import open_workdir
     from search.confirmation.pair import pair
     from search.confirmation.work import work_left
-    from tracking.redact import redact
+    from tracking.redaction import redact
 
     store, handle = study.store, study.opened.handle
     left = work_left(store, handle, study.search, study.confirm)
