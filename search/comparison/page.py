@@ -12,7 +12,7 @@ from search.reports.page import answer, curves, sections
 from search.reports.page import view as study_view
 from search.reports.page.builder import RenderedPage, film
 from search.reports.page.content import Film, PageContent, PageTable, Plot, Section
-from search.reports.page.figures import confirmation_plots, importances, search_plots, trials
+from search.reports.page.figures import confirmation_plots, search_plots, trials
 from search.reports.page.figures.style import ALGORITHMS
 from search.reports.page.page import render
 from search.reports.page.reproduction import section as reproduce
@@ -163,7 +163,7 @@ def _searches(seen: ComparisonView, pages: Sequence[StudyPage]) -> Section:
     if some:
         plots.append(Plot("Scores in the order of the trials", search_plots.draw_history(some)))
     plots += [
-        Plot(f"What mattered to {each.name}", importances.draw_importances(page.importances), small=True)
+        sections.what_mattered(page, f"What mattered to {each.name}", small=True)
         for each, page in zip(seen.algorithms, pages, strict=True)
         if page.importances
     ]

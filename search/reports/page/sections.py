@@ -90,11 +90,15 @@ def search_section(page: StudyPage) -> Section:
     )
     if not page.importances:
         return Section("history", "The search", plots=[history])
+    return Section("history", "The search", plots=[history, what_mattered(page)])
+
+
+def what_mattered(page: StudyPage, title: str = "What mattered", *, small: bool = False) -> Plot:
+    """Importances, and what they are."""
     told = "How far each parameter alone separates the best tenth of the trials from the others (PED-ANOVA)."
     if page.importances_rough:
         told = f"{told} {ROUGH_NOTE}"
-    mattered = Plot("What mattered", importances.draw_importances(page.importances), told)
-    return Section("history", "The search", plots=[history, mattered])
+    return Plot(title, importances.draw_importances(page.importances), told, small=small)
 
 
 def parameters(page: StudyPage) -> Section:
