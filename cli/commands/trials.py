@@ -24,7 +24,7 @@ def trials(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, json: J
 
 
 def _print(study: "StudyView") -> None:
-    from cli.show.status import SPARE, trial_table
+    from cli.show.status import SPARE, listed_parameters, trial_table
     from cli.show.tables import drop_columns, fits
 
     console = out()
@@ -39,4 +39,4 @@ def _print(study: "StudyView") -> None:
     if waiting:
         console.print(f"{waiting} more {'waits' if waiting == 1 else 'wait'} for a worker")
     if not wide:
-        console.print("Parameters need a wider terminal, or --json.", style="dim")
+        console.print(listed_parameters(begun))

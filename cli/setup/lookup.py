@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from search.view.confirmation import ConfirmationView
     from search.view.views import StudyView, TrialView
 
-MLFLOW_DEFAULT = "sqlite:///mlflow.db"
+SQLITE = "sqlite:///"
+MLFLOW_DEFAULT = f"{SQLITE}mlflow.db"
 
 
 @contextmanager
@@ -133,7 +135,14 @@ def tracking_address(handle: "StudyHandle", tracking: str | None) -> str:
 
     if tracking or not handle.tracking:
         return redact_tracking(tracking)
-    return present_address(handle.tracking, handle.tracking_run)
+    return _from_here(present_address(handle.tracking, handle.tracking_run))
+
+
+def _from_here(address: str) -> str:
+    """A database file of the working folder by its name there, as the storage is named; others as they are."""
+    path = Path(address.removeprefix(SQLITE))
+    inside = address.startswith(SQLITE) and path.is_relative_to(Path.cwd())
+    return f"{SQLITE}{path.relative_to(Path.cwd())}" if inside else address
 
 
 def redact_tracking(tracking: str | None) -> str:

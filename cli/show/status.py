@@ -23,6 +23,8 @@ LEASE_SHARE = 5
 """Up to one line of so many is a lease."""
 SMALL = 30
 """Lines below which leases take the room of parameters."""
+RATES = ("steps/s", "updates/s")
+"""Columns that only a study at work has."""
 SPARE = ("updates/s", "steps/s", "curve", "steps")
 """Columns of trials that a narrow terminal has no room for, the least important first."""
 BAR_WIDTH = 60
@@ -133,24 +135,35 @@ def trial_table(study: StudyView, trials: Sequence[TrialView], wide: bool, ascii
     """A row for each of these trials; a wide table has their parameters as columns."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     paths = _paths(study) if wide else []
-    for title in (
-        "training" if study.parent else "trial",
-        "state",
-        "steps",
-        "curve",
-        "return",
-        "steps/s",
-        "updates/s",
-        *map(_title, paths),
-    ):
+    rates = () if study.ended else RATES
+    first = "training" if study.parent else "trial"
+    for title in (first, "state", "steps", "curve", "return", *rates, *map(_title, paths)):
         justify: JustifyMethod = "left" if title in ("state", "curve") else "right"
         table.add_column(title, justify=justify, no_wrap=True, vertical="bottom")
     low, high = scale(trial.curve for trial in study.trials)
     for trial in trials:
         curve = sparkline(trial.curve, 20 if wide else 10, low, high, ascii_only)
         parameters = [numbers.value(trial.params[path]) if path in trial.params else "" for path in paths]
-        table.add_row(*_cells(trial, curve), *parameters, style=_row_style(study, trial))
+        speeds = [numbers.rate(rate) if trial.state == "running" else "" for rate in _rates(trial)]
+        table.add_row(
+            *_cells(trial, curve), *speeds[: len(rates)], *parameters, style=_row_style(study, trial)
+        )
     return table
+
+
+def listed_parameters(trials: Sequence[TrialView]) -> Table:
+    """Parameters of all these trials, each trial's below the other."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column()
+    for trial in trials:
+        if trial.params and not trial.label:
+            grid.add_row(Text(f"trial {trial.number}", style=STYLES[trial.state]), _spelled(trial))
+    return grid
+
+
+def _spelled(trial: TrialView) -> Text:
+    return Text("  ".join(f"{path}={numbers.value(value)}" for path, value in trial.params.items()))
 
 
 def parameter_lines(study: StudyView, trials: Sequence[TrialView], entries: int) -> Table:
@@ -162,8 +175,7 @@ def parameter_lines(study: StudyView, trials: Sequence[TrialView], entries: int)
     running = [trial for trial in trials if trial.state == "running" and trial.params and not trial.label]
     for trial in [*best, *running][:entries]:
         name = f"{'best' if trial is study.best else 'running'} {trial.number}"
-        text = "  ".join(f"{path}={numbers.value(value)}" for path, value in trial.params.items())
-        grid.add_row(Text(name, style=STYLES[trial.state]), Text(text))
+        grid.add_row(Text(name, style=STYLES[trial.state]), _spelled(trial))
     return grid
 
 
@@ -182,12 +194,11 @@ def _best_line(study: StudyView) -> str:
 
 def _cells(trial: TrialView, curve: str) -> list[Text]:
     steps = f"{trial.step:,}" if trial.ended else f"{trial.step:,}/{trial.env_steps:,}"
-    rates = [numbers.rate(rate) if trial.state == "running" else "" for rate in _rates(trial)]
     state = Text(trial.state, style=STYLES[trial.state])
     return [
         Text(trial.label or str(trial.number)),
         state,
-        *map(Text, (steps, curve, numbers.score(trial.score), *rates)),
+        *map(Text, (steps, curve, numbers.score(trial.score))),
     ]
 
 

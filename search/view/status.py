@@ -146,8 +146,12 @@ def _trial(spec: StudySpec, slot: SlotRow, number: int, trial: FrozenTrial | Non
         run_id=slot.mlflow_run_id,
         model_uri=slot.model_uri,
         note=slot.reason or "",
-        label=_label(trial) if spec.parent and trial else "",
+        label=_label(trial) if spec.parent and trial else UNBOUND if spec.parent and _lives(slot) else "",
     )
+
+
+UNBOUND = "about to begin"
+"""Of a confirmation's slot that a worker has just claimed: which training it gets is not known for a moment."""
 
 
 def _label(trial: FrozenTrial) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from omad_core.results.statistics import Summary
-from search.reports.markdown import chosen
 from search.reports.page.content import PageTable, Plot, Section
 from search.reports.page.figures import confirmation_plots
 from search.reports.page.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY
@@ -24,12 +23,16 @@ def answer(page: StudyPage) -> Section:
     if best is None:
         return Section("answer", "What was found", "No trial completed, so there is no best one.")
     scored = study.count("complete")
+    flatters = "As the best of noisy values, that score flatters."
     told = [
-        f"The best of {count(scored, 'complete trial')} in the search is trial {best.number}: {score(best.score)}."
+        f"The best of {count(scored, 'complete trial')} in the search is trial {best.number}: {score(best.score)}. {flatters}"
+        if scored > 1
+        else f"The only complete trial of the search is trial {best.number}: {score(best.score)}."
     ]
     if found is None:
         lead = f"Not confirmed: trial {best.number} has the best score in the search, {score(best.score)}."
-        told = [f"`omad-search confirm {study.name}` trains it and the defaults again on held-out seeds."]
+        again = f"`omad-search confirm {study.name}` trains it and the defaults again on held-out seeds."
+        told = [f"{flatters} {again}" if scored > 1 else again]
     else:
         lead = f"{found.sentence[:1].upper()}{found.sentence[1:]}."
         told += other_sentences(found)
@@ -39,9 +42,10 @@ def answer(page: StudyPage) -> Section:
     tables.append(parameter_table(best, study.default))
     rows = _rows(found.candidates) if found else []
     plots = [Plot(POINTS, confirmation_plots.draw_points(rows), POINTS_NOTE)] if rows else []
-    return Section("answer", "What was found", lead, [*told, chosen(scored)], plots, tables)
+    return Section("answer", "What was found", lead, told, plots, tables)
 
 
+EPISODES_NOTE = "That interval is over episodes of one policy, not over seeds: another training may end elsewhere."
 POINTS = "Trained again on seeds that no search has seen: a point a seed"
 POINTS_NOTE = "Bar: interquartile mean; thick line: its 95 % interval over seeds."
 
@@ -111,7 +115,7 @@ def _returns(page: StudyPage, best: TrialView) -> PageTable:
     ]
     episodes = next((each.count for _, each, _ in shown if each), 0)
     title = f"The search's own policies on {count(episodes, 'fresh episode')}"
-    return PageTable(title, ("", "return", "95 % over episodes", "score in the search"), rows)
+    return PageTable(title, ("", "return", "95 % over episodes", "score in the search"), rows, EPISODES_NOTE)
 
 
 def parameter_table(best: TrialView, default: TrialView | None) -> PageTable:

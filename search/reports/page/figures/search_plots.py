@@ -21,6 +21,7 @@ from search.reports.page.figures.style import (
     styled,
     text,
     thinned,
+    whole_ticks,
 )
 from search.view.views import StudyView
 
@@ -31,9 +32,10 @@ MOST_POINTS, MOST_CONTOUR, MOST_LINES, MOST_CURVES = 500, 300, 300, 80
 
 def draw_history(studies: Sequence[tuple[str, optuna.Study]]) -> go.Figure:
     """Scores by number, and the best so far; of several searches each in its colour."""
-    figure = go.Figure()
+    figure, highest = go.Figure(), 0
     for (name, study), colour in zip(studies, ALGORITHMS, strict=False):
         numbers = [trials.number_of(trial) for trial in study.get_trials(deepcopy=False)]
+        highest = max(highest, *numbers)
         drawn = visualization.plot_optimization_history(study, target_name=SCORE)
         for trace in drawn.data:
             best = "lines" in (trace.mode or "")
@@ -46,7 +48,7 @@ def draw_history(studies: Sequence[tuple[str, optuna.Study]]) -> go.Figure:
                 hovertemplate="trial %{x}: %{y:,.1f}",
             )
             figure.add_trace(trace)
-    return styled(figure, "trial", SCORE)
+    return styled(figure, "trial", SCORE).update_xaxes(whole_ticks([0, highest]))
 
 
 def draw_slice(study: optuna.Study, parameter: str) -> go.Figure:
@@ -58,7 +60,8 @@ def draw_slice(study: optuna.Study, parameter: str) -> go.Figure:
     )
     for trace in figure.data:
         trace.x = [value.strip("'") if isinstance(value, str) else value for value in trace.x]
-    return styled(figure, "", "score", 230).update_layout(showlegend=False)
+    styled(figure, "", "score", 230).update_xaxes(whole_ticks([x for trace in figure.data for x in trace.x]))
+    return figure.update_layout(showlegend=False)
 
 
 def draw_parallel(study: optuna.Study) -> go.Figure:
@@ -68,9 +71,10 @@ def draw_parallel(study: optuna.Study) -> go.Figure:
     shares = [min(1.0, max(0.0, float(trace.y[0]))) for trace in lines]
     for trace, share, colour in zip(lines, shares, sample_colorscale(SCALE, shares), strict=True):
         best = share == 1.0
-        trace.update(line={"color": colour, "width": 3 if best else 1.4}, opacity=0.9 if best else 0.6)
+        trace.update(line={"color": colour, "width": 3 if best else 1.4}, opacity=0.9 if best else 0.75)
     figure.update_traces(selector={"mode": "markers"}, marker={"colorscale": SCALE, "reversescale": False})
-    styled(figure, "", "", 420)
+    names = sorted({name for trial in trials.complete(study) for name in trial.params})
+    styled(figure, "", "", 420).update_xaxes(ticktext=["score", *(name.replace(".", ".<br>") for name in names)])
     return figure.update_layout(margin={"l": 30, "r": 30, "t": 30, "b": 40}, showlegend=False)
 
 

@@ -18,9 +18,12 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
 )
 """Okabe and Ito's, told apart by colour-blind eyes; the blue lighter than theirs, to be seen on dark ground too."""
 ALGORITHMS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
-SCALE = "Cividis"
-OUTLINE = {"color": "rgba(128,134,142,0.7)", "width": 0.6}
+SCALE = ["#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"]
+"""Viridis without its darkest part, which dark ground would swallow."""
+OUTLINE = {"color": "rgba(128,134,142,0.9)", "width": 0.8}
 LONGEST = 40
+MOST_WHOLE = 8
+"""Whole numbers of an axis that are each named; of more, plotly names some."""
 
 
 def text(anything: Any) -> str:
@@ -60,7 +63,17 @@ def styled(figure: go.Figure, x: str, y: str, height: int = 340) -> go.Figure:
     }
     figure.update_xaxes(title=x, **axis)
     figure.update_yaxes(title=y, **axis)
+    for logarithmic in (*figure.select_xaxes({"type": "log"}), *figure.select_yaxes({"type": "log"})):
+        logarithmic.update(tickformat="~g", nticks=3)  # 0.0002, as tables have it, and not a small 2
     return figure
+
+
+def whole_ticks(values: Sequence[Any]) -> dict[str, Any]:
+    """What an axis of these values needs so that no tick stands between two whole numbers."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if len(numbers) < len(values) or not all(float(number).is_integer() for number in numbers):
+        return {}
+    return {"dtick": 1} if numbers and max(numbers) - min(numbers) <= MOST_WHOLE else {}
 
 
 def thinned(count: int, most: int) -> Sequence[int]:
