@@ -64,6 +64,7 @@ app = typer.Typer(
     name="omad-search",
     cls=Commands,
     help="Search hyperparameters of OMAD, train it, and keep what was found in MLflow.",
+    epilog="Begin with: omad-search run --task hopper",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import reference
 
 from cli.main import main
 from cli.process.group import PROGRAM
+from cli.setup import lookup
 from cli.show.report import confirmed_table
 from omad_core.results.comparison import estimate
 from search.slots import outcomes, trial_binding
 from search.slots.claim import Claimant, claim
-from search.slots.studies import create_study, optuna_study
+from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.store import open_storage
 from search.study import catalog
 from search.study.request import StudyRequest
@@ -63,6 +65,19 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def working_folder(ended: Path) -> Path:
     return ended
+
+
+def test_a_database_file_of_the_working_folder_is_named_as_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("mlflow.db", "../elsewhere.db"):
+        (tmp_path / name).touch()
+    stored = StudyHandle("hopper", 1, "uid", "{}", "running", 0.0, f"sqlite:///{tmp_path}/mlflow.db")
+    assert lookup.tracking_address(stored, None) == "sqlite:///mlflow.db"
+    other = replace(stored, tracking=f"sqlite:///{tmp_path.parent}/elsewhere.db")
+    assert lookup.tracking_address(other, None) == other.tracking
 
 
 @pytest.mark.parametrize("words", LOOKS, ids=" ".join)

@@ -24,11 +24,10 @@ def answer(page: StudyPage) -> Section:
         return Section("answer", "What was found", "No trial completed, so there is no best one.")
     scored = study.count("complete")
     flatters = "As the best of noisy values, that score flatters."
-    told = [
-        f"The best of {count(scored, 'complete trial')} in the search is trial {best.number}: {score(best.score)}. {flatters}"
-        if scored > 1
-        else f"The only complete trial of the search is trial {best.number}: {score(best.score)}."
-    ]
+    which = f"trial {best.number}: {score(best.score)}."
+    told = [f"The best of {count(scored, 'complete trial')} in the search is {which} {flatters}"]
+    if scored == 1:
+        told = [f"The only complete trial of the search is {which}"]
     if found is None:
         lead = f"Not confirmed: trial {best.number} has the best score in the search, {score(best.score)}."
         again = f"`omad-search confirm {study.name}` trains it and the defaults again on held-out seeds."
@@ -45,7 +44,9 @@ def answer(page: StudyPage) -> Section:
     return Section("answer", "What was found", lead, told, plots, tables)
 
 
-EPISODES_NOTE = "That interval is over episodes of one policy, not over seeds: another training may end elsewhere."
+EPISODES_NOTE = (
+    "That interval is over episodes of one policy, not over seeds: another training may end elsewhere."
+)
 POINTS = "Trained again on seeds that no search has seen: a point a seed"
 POINTS_NOTE = "Bar: interquartile mean; thick line: its 95 % interval over seeds."
 

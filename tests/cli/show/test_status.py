@@ -55,6 +55,12 @@ def test_parameters_are_columns_where_they_fit_and_lines_where_not(study: StudyV
     assert "critic.learning_rate=0.000317" in narrow
 
 
+def test_a_study_that_has_ended_has_no_speeds(study: StudyView, show: Show) -> None:
+    ended = dataclasses.replace(study, trials=[trial for trial in study.trials if trial.ended])
+    assert "updates/s" in show(StatusView(study), 160)
+    assert "steps/s" not in show(StatusView(ended), 160)
+
+
 def test_a_better_curve_is_drawn_higher(study: StudyView, show: Show) -> None:
     lines = {line.split()[0]: line for line in show(StatusView(study), 80).splitlines() if "complete" in line}
     assert "█" in lines["3"]

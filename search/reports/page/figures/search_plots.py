@@ -74,7 +74,9 @@ def draw_parallel(study: optuna.Study) -> go.Figure:
         trace.update(line={"color": colour, "width": 3 if best else 1.4}, opacity=0.9 if best else 0.75)
     figure.update_traces(selector={"mode": "markers"}, marker={"colorscale": SCALE, "reversescale": False})
     names = sorted({name for trial in trials.complete(study) for name in trial.params})
-    styled(figure, "", "", 420).update_xaxes(ticktext=["score", *(name.replace(".", ".<br>") for name in names)])
+    styled(figure, "", "", 420).update_xaxes(
+        ticktext=["score", *(name.replace(".", ".<br>") for name in names)]
+    )
     return figure.update_layout(margin={"l": 30, "r": 30, "t": 30, "b": 40}, showlegend=False)
 
 

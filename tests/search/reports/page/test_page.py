@@ -11,7 +11,9 @@ import pytest
 from page_studies import HOSTILE, end, new_study, whole_study
 from sqlalchemy import text
 
+from omad_core.results.statistics import Summary
 from search.reports.page import builder, view
+from search.reports.page.answer import answer
 from search.reports.page.builder import RenderedPage
 from search.reports.page.sections import ROUGH_NOTE
 from search.slots.studies import StudyHandle
@@ -157,6 +159,16 @@ def test_an_untouched_study_has_a_page_that_says_so(store: Store) -> None:
     assert "No film: no trial completed" in seen.words
     assert "No worker has begun a trial yet" in seen.words
     assert seen.plots == []
+
+
+def test_what_an_interval_is_over_is_said_beside_it_alone(
+    store: Store, whole: StudyHandle, parsed: Parsed
+) -> None:
+    assert "As the best of noisy values, that score flatters." in parsed.words
+    assert "over episodes" not in parsed.words, "the only intervals of this page are over seeds"
+    played = view.with_returns(view.read(store, whole), {"best": Summary(5.0, 5.0, 4.0, 6.0, 20)})
+    returns = next(table for table in answer(played).tables if "fresh episodes" in table.title)
+    assert "not over seeds" in returns.note
 
 
 def test_of_one_trial_nothing_is_said_of_parameters(store: Store) -> None:
