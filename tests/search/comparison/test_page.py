@@ -33,3 +33,16 @@ def test_of_searches_with_enough_trials_each_tells_what_mattered(
     for algorithm, own in zip(("omad", "gaussian"), made.document["searches"], strict=True):
         assert f"What mattered to {algorithm}" in made.html
         assert any(each == pytest.approx(own["importances"]) for each in bars)
+
+
+def test_what_mattered_is_not_told_of_a_search_with_too_few_trials(
+    tmp_path: Path, begun: Callable[..., Any]
+) -> None:
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        _, searches = begun(store, trials=12)
+        for number in range(12):
+            end(store, searches[0], "complete", 100.0 + 37.0 * (number * 7 % 12))
+        made = page.make(store, searches, None)
+    assert "What mattered to omad" in made.html
+    assert "What mattered to gaussian" not in made.html
+    assert made.document["searches"][0]["importances"]
