@@ -1,7 +1,9 @@
 """Hides passwords and tokens in addresses, before they are shown, logged or stored."""
 
 import re
+from pathlib import Path
 
+FILE = "sqlite:///"
 HIDDEN = "***"
 
 _SECRET_NAMES = (
@@ -23,3 +25,11 @@ def redact(text: str) -> str:
     text = _ASSIGNMENT.sub(rf"\g<head>{HIDDEN}", text)
     text = _WEB_LOGIN.sub(rf"\g<head>{HIDDEN}@", text)
     return _DATABASE_PASSWORD.sub(rf"\g<head>{HIDDEN}@", text)
+
+
+def shown_address(address: str) -> str:
+    """An address as it may be shown: without a password, a database file of the working folder by its name there."""
+    path = Path(address.removeprefix(FILE))
+    if address.startswith(FILE) and path.is_relative_to(Path.cwd()):
+        return f"{FILE}{path.relative_to(Path.cwd())}"
+    return redact(address)

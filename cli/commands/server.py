@@ -1,5 +1,6 @@
 """omad-search server: an MLflow tracking server beside the studies, in a schema or file of its own."""
 
+import errno
 import os
 import secrets
 import signal
@@ -40,6 +41,7 @@ def server(
     from search.storage.tracking_database import prepare
     from tracking.errors import TrackingUnavailable
 
+    _refuse_taken(host, port)
     database = prepare(storage, artifacts)
     everywhere = host == ALL
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -61,6 +63,19 @@ def server(
         pass
     finally:
         ui.end(process)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Whoever listens there would answer in place of the new server, which could not begin."""
+    from tracking.errors import TrackingRefused
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise TrackingRefused(f"port {port} is taken; choose another with --port") from None
 
 
 def _names(host: str, port: int, more: str | None) -> list[str]:

@@ -99,18 +99,26 @@ def new(
 def validate(file: Task) -> None:
     """Check a study file with every profile, and that its task can be made."""
     from omad_core.envs import make_spec
+    from omad_core.errors import ConfigError
     from search.study import catalog
     from search.study.request import StudyRequest
 
     study = catalog.find(file)
-    catalog.check(study)
+    refusals = []
     for profile in study.profiles:
-        spec = catalog.build(study, StudyRequest(profile=profile), has_gpu=False)
-        make_spec(spec.task, spec.config.env)
+        try:
+            spec = catalog.build(study, StudyRequest(profile=profile), has_gpu=False)
+            make_spec(spec.task, spec.config.env)
+        except ConfigError as error:
+            refusals.append(ConfigError(f"profile {profile}: {error}"))
+            say(f"{profile}: refused")
+            continue
         say(
             f"{profile}: {numbers.count(spec.trials, 'trial')} of {numbers.count(spec.config.env_steps, 'step')}, "
             f"{len(spec.space.paths)} settings searched"
         )
+    if refusals:
+        raise refusals[0]
     say(f"{Path(study.path) if study.path else study.name} is a study")
     next_step(f"run --task {file}")
 

@@ -31,7 +31,7 @@ from search.storage.store import Store
 from search.view import attributes
 from search.view.confirmation import confirmed_tags
 from search.view.report_view import ReportView
-from tracking.redaction import redact
+from tracking.redaction import shown_address
 from tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class ComparisonExecution:
 
     def read(self) -> ComparisonView:
         """The comparison as it stands."""
-        return view.read(self.store, self.searches, redact(self.tracker.address), self.level)
+        return view.read(self.store, self.searches, shown_address(self.tracker.address), self.level)
 
     def left(self) -> ComparisonWork:
         """What is left to do."""
@@ -133,7 +133,7 @@ def _make_page(comparing: ComparisonExecution, run_id: str) -> None:
     from search.comparison.page import make
     from search.reports.page.builder import file_name
 
-    searches, tracking = comparing.searches, redact(comparing.tracker.address)
+    searches, tracking = comparing.searches, shown_address(comparing.tracker.address)
     with status_line("making the page"):
         made = make(comparing.store, searches, comparing.tracker, tracking, comparing.level)
     keep_page(made, file_name(comparing.opened.name), comparing.tracker, run_id, stderr=comparing.json)

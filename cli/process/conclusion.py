@@ -23,7 +23,7 @@ from search.storage.store import Store
 from search.view import attributes, confirmation, status
 from search.view.report_view import ReportView
 from search.view.views import StudyView
-from tracking.redaction import redact
+from tracking.redaction import shown_address
 
 if TYPE_CHECKING:
     from search.reports.page.builder import RenderedPage
@@ -61,7 +61,7 @@ def _make_page(store: Store, tracker: "Tracker", opened: OpenedStudy, report: Re
 
     with status_line("making the page"):
         handle = open_study(store, opened.handle.name)
-        made = make(store, handle, tracker, redact(tracker.address), report)
+        made = make(store, handle, tracker, shown_address(tracker.address), report)
     keep_page(made, file_name(handle.name), tracker, handle.tracking_run)
 
 

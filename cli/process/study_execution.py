@@ -41,7 +41,7 @@ def bring_to_end(study: StudyExecution) -> int:
     from search.checkpoints.workdir import open_workdir
     from search.confirmation.pair import pair
     from search.confirmation.work import work_left
-    from tracking.redaction import redact
+    from tracking.redaction import shown_address
 
     store, handle = study.store, study.opened.handle
     left = work_left(store, handle, study.search, study.confirm)
@@ -57,7 +57,7 @@ def bring_to_end(study: StudyExecution) -> int:
         study.tracking,
         options,
     )
-    shown = redact(study.tracker.address)
+    shown = shown_address(study.tracker.address)
     monitor = StudyMonitor(workers, store, handle, shown, study.search, study.confirm)
     view = monitor.run()
     if monitor.workers.failed:

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from search.view.confirmation import ConfirmationView
     from search.view.views import StudyView, TrialView
 
-SQLITE = "sqlite:///"
-MLFLOW_DEFAULT = f"{SQLITE}mlflow.db"
+MLFLOW_DEFAULT = "sqlite:///mlflow.db"
 
 
 @contextmanager
@@ -132,17 +130,11 @@ def with_model(trial: "TrialView | None", tracking: str | None) -> "TrialView | 
 def tracking_address(handle: "StudyHandle", tracking: str | None) -> str:
     """Where a study is recorded, as it may be shown: as it was said now, or when that began, or where it was moved."""
     from tracking.mlflow.moved_database import present_address
+    from tracking.redaction import shown_address
 
     if tracking or not handle.tracking:
         return redact_tracking(tracking)
-    return _from_here(present_address(handle.tracking, handle.tracking_run))
-
-
-def _from_here(address: str) -> str:
-    """A database file of the working folder by its name there, as the storage is named; others as they are."""
-    path = Path(address.removeprefix(SQLITE))
-    inside = address.startswith(SQLITE) and path.is_relative_to(Path.cwd())
-    return f"{SQLITE}{path.relative_to(Path.cwd())}" if inside else address
+    return shown_address(present_address(handle.tracking, handle.tracking_run))
 
 
 def redact_tracking(tracking: str | None) -> str:

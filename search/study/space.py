@@ -147,8 +147,8 @@ def _default(dimension: Dimension, base: TrainConfig) -> Any:
     if _between_steps(dimension, value):
         return dimension.nearest(value)
     raise ConfigError(
-        f"{dimension.path} = {value} lies outside its search range ({dimension}): widen the range, change "
-        f"the value, say with start = ... where the first trial begins, or take it out of the search "
+        f"{dimension.path} = {value} lies outside its search range ({dimension}): widen the range, say with "
+        f"start = ... where the first trial begins, change the value, or take it out of the search "
         f"(--set {dimension.path}={value}, or {dimension.path} = false below [space])"
     )
 

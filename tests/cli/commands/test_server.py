@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 import sqlalchemy
 
 from cli.commands.server import _names
+from cli.main import main
 from search.storage.tracking_database import prepare
 from search.storage.urls import parse
 from tracking.mlflow.tracker import MlflowTracker
@@ -66,6 +68,21 @@ def test_a_server_keeps_runs_and_artifacts_in_its_own_schema(database: str, tmp_
     assert tables.has_table("runs", schema="mlflow")
     assert not tables.has_table("runs", schema="public"), "Optuna's place is left alone"
     assert SECRET not in (tmp_path / "log").read_text()
+
+
+def test_a_port_at_which_another_listens_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SystemExit) as left:
+            main(["server", "--artifacts", "artifacts", "--port", str(port)])
+    assert left.value.code == 1
+    assert f"port {port} is taken; choose another with --port" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_sqlite_storage_gets_a_file_beside_the_artifacts(tmp_path: Path) -> None:

@@ -126,6 +126,20 @@ def test_validate_refuses_what_no_run_could_use(run: Run, tmp_path: Path, text: 
     assert complaint in run("validate", "s.toml", code=2)
 
 
+def test_validate_says_which_profiles_it_refuses_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space = "actor.denoising_steps = { low = 1, high = 4 }"
+    Path("s.toml").write_text(f'extends = "hopper"\n[space]\n{space}\n')
+    with pytest.raises(SystemExit):
+        main(["studies", "validate", "s.toml"])
+    out, err = capsys.readouterr()
+    assert "laptop: 9 trials of" in out
+    assert "gpu: refused" in out
+    assert "profile gpu: s.toml: actor.denoising_steps = 8 lies outside its search range (1 to 4)" in err
+
+
 @pytest.mark.usefixtures("run")
 def test_a_shell_is_offered_names_and_settings() -> None:
     assert complete_task("hop") == ["hopper"]
