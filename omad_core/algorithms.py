@@ -127,9 +127,9 @@ def check_algorithm(name: str, kind: str, groups: Mapping[str, Any]) -> None:
             f"{ALGORITHMS[name].policy}: leave actor.kind out"
         )
     for prefix in settings_of_others(name):
-        own, other = groups[prefix[:-1]], prefix[:-1]
-        for path, value, _ in walk(own):
-            if value != get(type(own)(), path):
+        group, other = groups[prefix[:-1]], prefix[:-1]
+        for path, value, _ in walk(group):
+            if value != get(type(group)(), path):
                 raise ConfigError(
                     f"{prefix}{path} = {value} is read by algorithm = {other} alone, and algorithm = {name}: leave it "
                     f"out or choose that algorithm; a search over algorithms gives it below [space], "

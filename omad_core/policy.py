@@ -113,7 +113,9 @@ class Policy:
         on the CPU, or one beside a seed.
         """
         source = noise_from(generator, seed, deterministic)
-        checked = {agent: self._check_obs(agent, np.asarray(seen)) for agent, seen in obs.items()}
+        checked = {
+            agent: self._check_obs(agent, np.asarray(observation)) for agent, observation in obs.items()
+        }
         order = [agent for agent in self.spec.agents if agent in checked]
         actions = {agent: self._act_alone(agent, checked[agent], source) for agent in order}
         return {agent: actions[agent] for agent in obs}
@@ -181,11 +183,11 @@ class Policy:
 
         The noise is a function of (seed, step, n).
         """
-        seen = torch.from_numpy(obs.astype(np.float32)).transpose(0, 1)[None]
-        shape = (self.noises, *seen.shape[:3], self.spec.action_width)
+        batch = torch.from_numpy(obs.astype(np.float32)).transpose(0, 1)[None]
+        shape = (self.noises, *batch.shape[:3], self.spec.action_width)
         gen = generator(torch.device("cpu"), seed, Stream.FINAL, 1, step)
         noise = None if deterministic else torch.randn(shape, generator=gen)
-        return self.squashed(seen, noise)[0].transpose(0, 1).numpy().astype(np.float64)
+        return self.squashed(batch, noise)[0].transpose(0, 1).numpy().astype(np.float64)
 
     @torch.no_grad()
     def _run(self, agents: slice, obs: Tensor, noise: Tensor | None) -> Tensor:
@@ -227,9 +229,9 @@ def _check_shapes(spec: TaskSpec, actor: ActorConfig, weights: Arrays, folder: P
     )
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     for name in sorted(shapes.keys() | weights.keys()):
-        found, needed = weights.get(name), shapes.get(name)
-        if found is None or needed is None or tuple(found.shape) != needed or found.dtype != np.float32:
-            has = "none" if found is None else f"{found.dtype} {list(found.shape)}"
+        shape, needed = weights.get(name), shapes.get(name)
+        if shape is None or needed is None or tuple(shape.shape) != needed or shape.dtype != np.float32:
+            has = "none" if shape is None else f"{shape.dtype} {list(shape.shape)}"
             needs = "none" if needed is None else f"float32 {list(needed)}"
             raise CheckpointError(
                 f"{folder} holds no policy for {spec.name}: of {name} its actor needs {needs}, the file has {has}"

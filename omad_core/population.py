@@ -43,9 +43,9 @@ class Population:
         self._slice_seconds, self._matmul_precision = slice_seconds, config.matmul_precision
         quantiles = max_quantiles or config.critic.quantiles
         self._roster = Roster(config, capacity, quantiles)
-        found = devices.device_of(device)
+        torch_device = devices.device_of(device)
         self._member_batch = MemberBatch(
-            config, capacity, found, quantiles, env_threads or devices.env_threads(found)
+            config, capacity, torch_device, quantiles, env_threads or devices.env_threads(torch_device)
         )
         self._clock = Clock()
         self._trainer = Trainer(self._member_batch, self._clock)
@@ -142,12 +142,12 @@ class Population:
 
         stored: (replay.stop, replay.finals_stop) of an earlier snapshot, whose replay rows are left out of this one.
         """
-        found = self._roster.find(member)
-        if found.phase is Phase.BROKEN:
+        admitted = self._roster.find(member)
+        if admitted.phase is Phase.BROKEN:
             raise CheckpointError(
                 "this member is broken, in the midst of a step; resume from an earlier snapshot"
             )
-        return self._state_of(found, stored)
+        return self._state_of(admitted, stored)
 
     def _state_of(self, member: Member, stored: tuple[int, int]) -> MemberState:
         if self._roster.is_waiting(member):
@@ -164,8 +164,8 @@ class Population:
 
     def between_evaluations(self, member: MemberId) -> bool:
         """Whether all evaluations up to the member's step were reported: none is running, none is due."""
-        found = self._roster.find(member)
-        return found.phase is not Phase.EVALUATING and not found.due_for_evaluation()
+        admitted = self._roster.find(member)
+        return admitted.phase is not Phase.EVALUATING and not admitted.due_for_evaluation()
 
     def policy(self, member: MemberId) -> Policy:
         """The member's current policy, to keep: a copy."""
@@ -173,9 +173,9 @@ class Population:
 
     def evict(self, member: MemberId) -> None:
         """Drop a member; its lane is free for the next admit, at once."""
-        found = self._roster.find(member)
-        self._roster.remove(found)
-        self._evaluator.drop(found)
+        admitted = self._roster.find(member)
+        self._roster.remove(admitted)
+        self._evaluator.drop(admitted)
         self._clock.forget(member)
 
     def close(self) -> None:

@@ -67,15 +67,15 @@ _hints = functools.cache(typing.get_type_hints)
 def _leaves(cls: type) -> Mapping[str, tuple[Any, Setting]]:
     """Type and Setting by dotted path."""
     hints = _hints(cls)
-    found: dict[str, tuple[Any, Setting]] = {}
+    leaves: dict[str, tuple[Any, Setting]] = {}
     for f in dataclasses.fields(cls):
         kind = hints[f.name]
         if dataclasses.is_dataclass(kind):
             below = _leaves(typing.cast(type, kind))
-            found |= {f"{f.name}.{path}": leaf for path, leaf in below.items()}
+            leaves |= {f"{f.name}.{path}": leaf for path, leaf in below.items()}
         else:
-            found[f.name] = kind, f.metadata["setting"]
-    return found
+            leaves[f.name] = kind, f.metadata["setting"]
+    return leaves
 
 
 def walk(config: Any) -> Iterator[tuple[str, Any, Setting]]:
@@ -134,10 +134,10 @@ def _by_initials(name: str, names: list[str]) -> list[str]:
     group, _, short = name.rpartition(".")
     if len(short) < 2:
         return []
-    found = [
+    matches = [
         n for n in names if "".join(word[0] for word in n.rpartition(".")[2].split("_") if word) == short
     ]
-    return sorted(found, key=lambda n: n.rpartition(".")[0] != group)
+    return sorted(matches, key=lambda n: n.rpartition(".")[0] != group)
 
 
 def replace(config: T, values: Mapping[str, Any]) -> T:

@@ -104,8 +104,8 @@ def compare(
     probe_storage(storage)
     has_gpu = plan(devices, workers or None, 1).has_gpu
     planned = plan_members(storage, tracking, comparison, names, requested, seeds, has_gpu)
-    for each in planned:
-        make_spec(each.spec.task, each.spec.config.env)
+    for member in planned:
+        make_spec(member.spec.task, member.spec.config.env)
     if workers != 0:
         open_workdir().check()
     if json or not out().is_terminal:
@@ -149,7 +149,7 @@ def _announce(opened: "OpenedComparison") -> None:
 
 def _print_how_to_join(opened: "OpenedComparison") -> None:
     """Say how workers join a comparison that this command does not train."""
-    studies = ", ".join(each.handle.name for each in opened.studies)
+    studies = ", ".join(study.handle.name for study in opened.studies)
     if opened.created:
         say(f"comparison {opened.name} is created: studies {studies}")
     say("Workers join all of it from machines with the same storage and MLflow server:")

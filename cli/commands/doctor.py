@@ -112,13 +112,13 @@ def _devices(devices: str) -> Finding:
     from tracking.machine.provenance import provenance
 
     plan(devices, None, 1)
-    seen = provenance()["gpus"]
+    gpus = provenance()["gpus"]
     usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if usable:
         names = ", ".join(f"{n}: {torch.cuda.get_device_name(n)}" for n in range(usable))
         return Finding("devices", True, f"GPUs {names}", {"gpus": usable})
-    if seen:
-        says = f"{', '.join(seen)} is there, but this torch ({torch.__version__}) cannot use it; install one for CUDA"
+    if gpus:
+        says = f"{', '.join(gpus)} is there, but this torch ({torch.__version__}) cannot use it; install one for CUDA"
         return Finding("devices", False, says, {"gpus": 0})
     return Finding("devices", True, "no GPU; the CPU is used", {"gpus": 0})
 

@@ -27,11 +27,11 @@ def export(
     from search.reports import final_report
     from tracking.mlflow.tracker import MlflowTracker
 
-    seen = lookup.view(storage, study, tracking)
-    chosen = seen.best if trial is None else next((t for t in seen.trials if t.number == trial), None)
+    view = lookup.view(storage, study, tracking)
+    chosen = view.best if trial is None else next((t for t in view.trials if t.number == trial), None)
     if chosen is None:
         missing = "no complete trial" if trial is None else f"no trial {trial}"
-        raise ConfigError(f"study {seen.name} has {missing}; `omad-search trials {seen.name}` lists them")
+        raise ConfigError(f"study {view.name} has {missing}; `omad-search trials {view.name}` lists them")
     with tempfile.TemporaryDirectory(prefix="omad-export-") as folder:
         policy = final_report.model_of(chosen, MlflowTracker(tracking), Path(folder))
     if policy is None:

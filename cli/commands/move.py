@@ -84,7 +84,7 @@ def _give_up(study: str, storage: str) -> None:
     from search.steering import move_guard
 
     with lookup.open_searches_for_reading(storage, study) as (store, handles):
-        on_their_way = [each for each in handles if each.desired_state == "moving"]
+        on_their_way = [handle for handle in handles if handle.desired_state == "moving"]
         for each in on_their_way or handles:
             move_guard.give_up(store, each)
             say(
@@ -101,8 +101,8 @@ def _copying(source: "Store", handles: "Sequence[StudyHandle]", old: str | None,
         ends = MlflowTracker(old), MlflowTracker(new)
         ends[0].check()
         ids: dict[str, str] = {}
-        for each in handles:
-            ids |= _copy_pair(source, pair(source, each), *ends)
+        for study in handles:
+            ids |= _copy_pair(source, pair(source, study), *ends)
         return ids
 
     return copy
@@ -117,7 +117,7 @@ def _copy_pair(
     from search.study.study_spec import StudySpec
     from tracking.mlflow.copy.study import copy_study
 
-    rows = [row for each in studies for row in budget.rows(store, each.study_id)]
+    rows = [row for study in studies for row in budget.rows(store, study.study_id)]
     runs = [row.mlflow_run_id for row in rows if row.mlflow_run_id is not None]
     search = studies[0]
     refuse_elsewhere(search, source, "--from-tracking")
@@ -125,10 +125,10 @@ def _copy_pair(
         refuse_same(search, target)
     spec = StudySpec.from_json(search.spec)
     above = [spec.comparison.uid] if spec.comparison else []  # the comparison's own run goes with each study
-    uids = [*above, *(each.uid for each in studies)]
+    uids = [*above, *(study.uid for study in studies)]
     ids = copy_study(source, target, spec.experiment, uids, f"omad-{search.name}", runs)
-    for each in studies:
-        ids = map_runs(store, each, target, ids)
+    for study in studies:
+        ids = map_runs(store, study, target, ids)
     return ids
 
 
@@ -138,10 +138,10 @@ def _tell(store: "Store", handles: "Sequence[StudyHandle]", tracking: str | None
     where = f"--storage {store.address}" + (
         f" --tracking {lookup.redact_tracking(tracking)}" if tracking else ""
     )
-    for each in handles:
-        counts = budget.counts(store, each.study_id)
+    for study in handles:
+        counts = budget.counts(store, study.study_id)
         say(
-            f"study {each.name} is in its new place: {counts.done + counts.failed} of "
+            f"study {study.name} is in its new place: {counts.done + counts.failed} of "
             f"{numbers.count(counts.total, 'trial')} ended, "
-            f"{counts.resumable} half-trained; `omad-search worker {each.name} {where}` goes on"
+            f"{counts.resumable} half-trained; `omad-search worker {study.name} {where}` goes on"
         )

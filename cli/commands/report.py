@@ -43,8 +43,8 @@ def report(
             name, run_id = study, None if json else _run_of_comparison(store, searches, tracker)
             made = _of_comparison(store, searches, tracker, tracking)
         else:
-            with lookup.open_study_for_reading(storage, study) as (_, found):
-                handle = search_of(store, found)
+            with lookup.open_study_for_reading(storage, study) as (_, opened):
+                handle = search_of(store, opened)
             name, run_id = handle.name, handle.tracking_run
             made = make(store, handle, tracker, lookup.tracking_address(handle, tracking))
     if json:

@@ -80,11 +80,11 @@ def _refuse_taken(host: str, port: int) -> None:
 
 def _names(host: str, port: int, more: str | None) -> list[str]:
     """What clients may call this machine; MLflow answers 403 to all other names."""
-    own = {"localhost", LOCAL, host, socket.gethostname(), socket.getfqdn(), *_addresses()}
-    own |= {name.strip() for name in (more or "").split(",") if name.strip()}
-    own |= {"10.*", "192.168.*", *(f"172.{n}.*" for n in range(16, 32))}
-    own.discard(ALL)
-    return sorted(own | {f"{name}:{port}" for name in own if name != "*"})
+    names = {"localhost", LOCAL, host, socket.gethostname(), socket.getfqdn(), *_addresses()}
+    names |= {name.strip() for name in (more or "").split(",") if name.strip()}
+    names |= {"10.*", "192.168.*", *(f"172.{n}.*" for n in range(16, 32))}
+    names.discard(ALL)
+    return sorted(names | {f"{name}:{port}" for name in names if name != "*"})
 
 
 def _addresses() -> set[str]:

@@ -49,21 +49,21 @@ def status(
     if watch:
         _watch(study, storage, tracking, json)
         return
-    seen, held_out = lookup.view_of_pair(storage, study, tracking, None if json else SHOWN)
+    current, held_out = lookup.view_of_pair(storage, study, tracking, None if json else SHOWN)
     if json:
-        json_output.show(json_output.plain(seen) | {"confirmation": _document(held_out)})
+        json_output.show(json_output.plain(current) | {"confirmation": _document(held_out)})
         return
     from cli.show.status import StatusView
 
-    out().print(StatusView(seen, leases=True, whole=True))
-    _print_failures(seen)
-    _tell_unpublished(seen)
+    out().print(StatusView(current, leases=True, whole=True))
+    _print_failures(current)
+    _tell_unpublished(current)
     if held_out is not None:
         _print_confirmation(held_out)
-    if seen.wanted in ("moving", "moved"):
-        _say_moved(storage, seen.name)
-    elif seen.ended and (seen.parent or seen.best is not None):
-        next_step(f"best {seen.parent or seen.name}")
+    if current.wanted in ("moving", "moved"):
+        _say_moved(storage, current.name)
+    elif current.ended and (current.parent or current.best is not None):
+        next_step(f"best {current.parent or current.name}")
 
 
 def _show_comparison(storage: str, name: str, tracking: str | None, watch: bool, json: bool) -> None:
@@ -73,12 +73,12 @@ def _show_comparison(storage: str, name: str, tracking: str | None, watch: bool,
     with lookup.open_searches_for_reading(storage, name) as (store, handles):
         views = _views(lambda: view.read(store, handles, lookup.tracking_address(handles[0], tracking)))
         if json:
-            for seen, _ in views:
+            for comparison, _ in views:
                 if not watch:
-                    json_output.show(tables.document(seen))
+                    json_output.show(tables.document(comparison))
                     return
-                json_output.show_line(tables.document(seen))
-                if seen.ended:
+                json_output.show_line(tables.document(comparison))
+                if comparison.ended:
                     return
         elif watch:
             comparison_status.watch(views)
@@ -121,18 +121,18 @@ def _say_moved(storage: str, study: str) -> None:
             say(str(told))
 
 
-def _print_failures(seen: "StudyView") -> None:
+def _print_failures(study: "StudyView") -> None:
     """Say why trials failed, reasons grouped."""
     from cli.show.plain_lines import failure_lines
 
-    for line in failure_lines(seen):
+    for line in failure_lines(study):
         say(line)
 
 
-def _tell_unpublished(seen: "StudyView") -> None:
-    if seen.unpublished:
-        numbers = ", ".join(map(str, seen.unpublished))
-        say(f"not in MLflow yet: trial {numbers}; `omad-search sync {seen.name}` where they ran sends them")
+def _tell_unpublished(study: "StudyView") -> None:
+    if study.unpublished:
+        numbers = ", ".join(map(str, study.unpublished))
+        say(f"not in MLflow yet: trial {numbers}; `omad-search sync {study.name}` where they ran sends them")
 
 
 def _watch(study: str | None, storage: str, tracking: str | None, json: bool) -> None:
@@ -145,11 +145,11 @@ def _watch(study: str | None, storage: str, tracking: str | None, json: bool) ->
 
         lines: dict[str, PlainLines] = {}
 
-        def tell(seen: "StudyView") -> None:
-            lines.setdefault(seen.name, PlainLines()).show(seen)
+        def tell(study: "StudyView") -> None:
+            lines.setdefault(study.name, PlainLines()).show(study)
 
-        seen = _follow(study, storage, tracking, _in_lines(tell))
-        _print_end(seen, storage, tracking)
+        current = _follow(study, storage, tracking, _in_lines(tell))
+        _print_end(current, storage, tracking)
         return
     from rich.live import Live
 
@@ -157,21 +157,21 @@ def _watch(study: str | None, storage: str, tracking: str | None, json: bool) ->
 
     with Live(console=console, auto_refresh=False) as live:
 
-        def show(seen: "StudyView", outage: str) -> None:
-            live.update(StatusView(seen, "Ctrl-C ends this view", outage, leases=True), refresh=True)
+        def show(study: "StudyView", outage: str) -> None:
+            live.update(StatusView(study, "Ctrl-C ends this view", outage, leases=True), refresh=True)
 
-        seen = _follow(study, storage, tracking, show)
-        live.update(StatusView(seen, leases=True), refresh=True)
-    _print_end(seen, storage, tracking)
+        current = _follow(study, storage, tracking, show)
+        live.update(StatusView(current, leases=True), refresh=True)
+    _print_end(current, storage, tracking)
 
 
-def _print_end(seen: "StudyView", storage: str, tracking: str | None) -> None:
+def _print_end(study: "StudyView", storage: str, tracking: str | None) -> None:
     """What was wrong, and where its confirmation was followed to its end what that showed."""
-    _print_failures(seen)
-    if not seen.parent:
-        _tell_unpublished(seen)
+    _print_failures(study)
+    if not study.parent:
+        _tell_unpublished(study)
         return
-    _, held_out = lookup.view_of_pair(storage, seen.parent, tracking, SHOWN)
+    _, held_out = lookup.view_of_pair(storage, study.parent, tracking, SHOWN)
     if held_out is not None:
         _print_confirmation(held_out)
 
@@ -180,10 +180,10 @@ def _in_lines(tell: Callable[["StudyView"], None]) -> Show:
     """Print what is new to stdout and, once per outage, to stderr that the storage is unavailable."""
     told: list[str] = []
 
-    def show(seen: "StudyView", outage: str) -> None:
+    def show(study: "StudyView", outage: str) -> None:
         if not outage:
             told.clear()
-            tell(seen)
+            tell(study)
         elif not told:
             told.append(outage)
             say(outage, stderr=True)
@@ -207,17 +207,17 @@ def _follow(
         views = _views(read)
         last = float("-inf")  # when something was left to train
         while True:
-            seen, outage = next(views)
-            show(seen, outage)
-            if not seen.ended:
+            current, outage = next(views)
+            show(current, outage)
+            if not current.ended:
                 last = time.monotonic()
-            elif not outage and not (time.monotonic() - last < CREATION_SECONDS and _begins(store, seen)):
-                return seen
-            if seen.wanted == "moved":
+            elif not outage and not (time.monotonic() - last < CREATION_SECONDS and _begins(store, current)):
+                return current
+            if current.wanted == "moved":
                 refuse_moved(store, open_study(store, handle.name))
 
 
-def _begins(store: "Store", seen: "StudyView") -> bool:
+def _begins(store: "Store", study: "StudyView") -> bool:
     """Whether a worker is about to make, or to extend, the confirmation of a search that has just ended."""
     from search.confirmation.creation import lacks
     from search.confirmation.pair import search_of
@@ -225,7 +225,7 @@ def _begins(store: "Store", seen: "StudyView") -> bool:
     from search.slots.studies import open_study
 
     try:
-        return seen.wanted == "running" and lacks(store, search_of(store, open_study(store, seen.name)))
+        return study.wanted == "running" and lacks(store, search_of(store, open_study(store, study.name)))
     except StorageUnavailable:
         return True
 
@@ -235,13 +235,13 @@ def _views(read: Callable[[], V]) -> Iterator[tuple[V, str]]:
     from search.errors import StorageUnavailable
 
     began = time.monotonic()
-    seen, outage = read(), ""
+    current, outage = read(), ""
     while True:
         spent = time.monotonic() - began
-        yield seen, outage
+        yield current, outage
         time.sleep(max(WATCH_SECONDS, WATCH_SHARE * spent))
         began = time.monotonic()
         try:
-            seen, outage = read(), ""
+            current, outage = read(), ""
         except StorageUnavailable as error:
             outage = f"storage away, trying again; this is how it was: {error}"

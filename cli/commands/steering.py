@@ -15,13 +15,13 @@ def pause(study: Studies, storage: Storage = DEFAULT_STORAGE) -> None:
     from search.steering import commands
 
     with lookup.open_searches_for_reading(storage, study) as (store, handles):
-        for each in handles:
-            paused = commands.pause(store, each)
+        for handle in handles:
+            paused = commands.pause(store, handle)
             say(
-                f"study {each.name} is paused: its workers write checkpoints and wait; "
+                f"study {handle.name} is paused: its workers write checkpoints and wait; "
                 f"`omad-search resume {study}` goes on"
                 if paused
-                else f"study {each.name} has ended: there is nothing to pause"
+                else f"study {handle.name} has ended: there is nothing to pause"
             )
 
 
@@ -32,16 +32,16 @@ def resume(study: Studies, storage: Storage = DEFAULT_STORAGE) -> None:
     from search.steering import commands
 
     with lookup.open_searches_for_reading(storage, study) as (store, handles):
-        for each in handles:
-            commands.want(store, each, "running")
-            counts = [budget.counts(store, one.study_id) for one in pair(store, each)]
+        for handle in handles:
+            commands.want(store, handle, "running")
+            counts = [budget.counts(store, one.study_id) for one in pair(store, handle)]
             total = sum(one.total for one in counts)
             left = total - sum(one.done + one.failed for one in counts)
             say(
-                f"study {each.name} goes on, {left} of {count(total, 'trial')} left; "
+                f"study {handle.name} goes on, {left} of {count(total, 'trial')} left; "
                 f"`omad-search worker {study}` adds workers"
                 if left
-                else f"study {each.name} has ended: `omad-search extend {each.name} --trials +20` adds trials"
+                else f"study {handle.name} has ended: `omad-search extend {handle.name} --trials +20` adds trials"
             )
 
 
@@ -55,13 +55,13 @@ def stop(study: Studies, storage: Storage = DEFAULT_STORAGE) -> None:
             if handles[0].name == study
             else "the same `omad-search compare`"
         )
-        for each in handles:
-            stopping = commands.stop(store, each)
+        for handle in handles:
+            stopping = commands.stop(store, handle)
             say(
-                f"study {each.name} is stopping: its workers write checkpoints and leave; "
+                f"study {handle.name} is stopping: its workers write checkpoints and leave; "
                 f"{again} continues it"
                 if stopping
-                else f"study {each.name} has ended: there is nothing to stop"
+                else f"study {handle.name} has ended: there is nothing to stop"
             )
 
 
@@ -76,9 +76,9 @@ def extend(
     from search.steering import commands
 
     with lookup.open_searches_for_reading(storage, study) as (store, handles):
-        for each in handles:
-            added, total = commands.extend(store, each, trials)
-            say(f"study {each.name}: {count(added, 'trial')} added, {total} in all")
+        for handle in handles:
+            added, total = commands.extend(store, handle, trials)
+            say(f"study {handle.name}: {count(added, 'trial')} added, {total} in all")
     if len(handles) == 1:
         next_step(f"run --study {study}")
 
@@ -101,13 +101,13 @@ def retry(
     with lookup.open_searches_for_reading(storage, study) as (store, handles):
         if trial and len(handles) > 1:
             raise ConfigError(f"--trial N is of one study: name one of {', '.join(h.name for h in handles)}")
-        for each in handles:
-            numbers = commands.retry(store, each, trial or None)
+        for handle in handles:
+            numbers = commands.retry(store, handle, trial or None)
             again = ", ".join(map(str, numbers))
             say(
-                f"study {each.name}: will try again with the parameters of trial {again}"
+                f"study {handle.name}: will try again with the parameters of trial {again}"
                 if numbers
-                else f"study {each.name}: no trial has failed"
+                else f"study {handle.name}: no trial has failed"
             )
             if numbers and len(handles) == 1:
                 next_step(f"run --study {study}")

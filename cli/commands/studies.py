@@ -136,24 +136,24 @@ def list_all(context: typer.Context, storage: Storage = DEFAULT_STORAGE, json: J
 
     with look_into(storage) as store, store.snapshot() as moment:
         handles = in_pairs(list_studies(moment))
-        seen = [(handle.created_at, status.read(moment, handle, recent=0)) for handle in handles]
+        views = [(handle.created_at, status.read(moment, handle, recent=0)) for handle in handles]
         address = store.address
     if json:
-        json_output.show([_record(created, view) for created, view in seen])
-    elif seen:
-        out().print(FoldingTable(_table(seen)))
-        next_step(f"status {seen[0][1].name}")
+        json_output.show([_record(created, view) for created, view in views])
+    elif views:
+        out().print(FoldingTable(_table(views)))
+        next_step(f"status {views[0][1].name}")
     else:
         say(f"storage {address} holds no study; omad-search run --task hopper begins one")
 
 
-def _table(seen: "list[tuple[float, StudyView]]") -> Table:
+def _table(views: "list[tuple[float, StudyView]]") -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for title in ("study", "task", "profile", "state"):
         table.add_column(title, no_wrap=title == "study")
     for title in ("trials", "best", "defaults", "begun"):
         table.add_column(title, justify="right", no_wrap=True)
-    for created, view in seen:
+    for created, view in views:
         best, default = (None, None) if view.parent else (view.best, view.default)
         table.add_row(
             f"  {view.name}" if view.parent else view.name,

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def trials(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """List the trials of a study: state, parameters, learning curve, score, worker and MLflow run."""
-    seen = lookup.view(storage, study, None)
+    view = lookup.view(storage, study, None)
     if json:
-        json_output.show(seen.trials)
+        json_output.show(view.trials)
         return
-    _print(seen)
-    if seen.best is not None and not seen.parent:
-        next_step(f"best {seen.name}", f"export {seen.name} --trial {seen.best.number} --to policy")
+    _print(view)
+    if view.best is not None and not view.parent:
+        next_step(f"best {view.name}", f"export {view.name} --trial {view.best.number} --to policy")
 
 
 def _print(study: "StudyView") -> None:

@@ -57,7 +57,7 @@ class ComparisonExecution:
     @property
     def searches(self) -> list[StudyHandle]:
         """Its studies, the first algorithm's first."""
-        return [each.handle for each in self.opened.studies]
+        return [study.handle for study in self.opened.studies]
 
     def read(self) -> ComparisonView:
         """The comparison as it stands."""
@@ -107,24 +107,24 @@ def _conclude(comparing: ComparisonExecution) -> int:
     for search in comparing.searches:
         await_publication(comparing.store, search)
     studies = [each for search in comparing.searches for each in pair(comparing.store, search)]
-    seen = comparing.read()
-    for algorithm in seen.algorithms:
+    comparison = comparing.read()
+    for algorithm in comparison.algorithms:
         for study in algorithm.studies:
             for line in failure_lines(study):
                 say(f"{study.name}: {line}", stderr=True)
     if comparing.json:
-        json_output.show(tables.document(seen))
+        json_output.show(tables.document(comparison))
     else:
-        out().print(ComparisonReport(seen, _commands(seen)), crop=False)
+        out().print(ComparisonReport(comparison, _commands(comparison)), crop=False)
     if comparing.page is not None:
-        comparison_run.write(seen, comparing.page)
+        comparison_run.write(comparison, comparing.page)
         say(f"written to {comparing.page}", stderr=True)
-    run_id = comparison_run.record(seen, comparing.tracker, comparing.opened.run)
-    for algorithm, search in zip(seen.algorithms, comparing.searches, strict=True):
+    run_id = comparison_run.record(comparison, comparing.tracker, comparing.opened.run)
+    for algorithm, search in zip(comparison.algorithms, comparing.searches, strict=True):
         _end_runs(comparing, algorithm, search)
     _make_page(comparing, run_id)
     whole = all(
-        each.tuned is not None and each.tuned.candidate.estimate is not None for each in seen.algorithms
+        each.tuned is not None and each.tuned.candidate.estimate is not None for each in comparison.algorithms
     )
     return _say_unpublished(comparing, studies) or (0 if whole else FAILURE)
 
@@ -142,20 +142,20 @@ def _make_page(comparing: ComparisonExecution, run_id: str) -> None:
 def _end_runs(comparing: ComparisonExecution, algorithm: AlgorithmView, search: StudyHandle) -> None:
     """The runs of an algorithm's studies: ended, where nothing is left, with what its confirmation showed."""
     store, tracker = comparing.store, comparing.tracker
-    own, *behind = pair(store, open_study(store, search.name))
+    searched, *behind = pair(store, open_study(store, search.name))
     report = ReportView(algorithm.search, confirmation=algorithm.confirmation)
-    attributes.store_attributes(store, own, behind[0] if behind else None, report)
-    if own.tracking_run is not None and algorithm.confirmation is not None:
-        tracker.set_tags(own.tracking_run, confirmed_tags(algorithm.confirmation))
-    for each in (own, *behind):
-        if each.tracking_run is not None and algorithm.ended:
-            found = algorithm.search.best is not None
-            tracker.end_run(each.tracking_run, "finished" if found else "failed")
+    attributes.store_attributes(store, searched, behind[0] if behind else None, report)
+    if searched.tracking_run is not None and algorithm.confirmation is not None:
+        tracker.set_tags(searched.tracking_run, confirmed_tags(algorithm.confirmation))
+    for study in (searched, *behind):
+        if study.tracking_run is not None and algorithm.ended:
+            successful = algorithm.search.best is not None
+            tracker.end_run(study.tracking_run, "finished" if successful else "failed")
 
 
 def _say_unpublished(comparing: ComparisonExecution, studies: list[StudyHandle]) -> int:
     """Say which results MLflow does not have; the exit code."""
-    lacking = [each.name for each in studies if budget.unpublished(comparing.store, each.study_id)]
+    lacking = [study.name for study in studies if budget.unpublished(comparing.store, study.study_id)]
     if not lacking:
         return 0
     say(
@@ -166,10 +166,10 @@ def _say_unpublished(comparing: ComparisonExecution, studies: list[StudyHandle])
     return FAILURE
 
 
-def _commands(seen: ComparisonView) -> list[tuple[str, str]]:
+def _commands(comparison: ComparisonView) -> list[tuple[str, str]]:
     """What to type next, and what for."""
     best = max(
-        (each for each in seen.algorithms if each.search.best is not None),
+        (algorithm for algorithm in comparison.algorithms if algorithm.search.best is not None),
         key=lambda each: (
             each.tuned.candidate.estimate.point
             if each.tuned and each.tuned.candidate.estimate
@@ -183,6 +183,11 @@ def _commands(seen: ComparisonView) -> list[tuple[str, str]]:
         commands.append(
             (f"omad-search evaluate {champion}", f"evaluate the model that {best.name} found best")
         )
-    failed = [study.name for each in seen.algorithms for study in each.studies if study.count("failed")]
+    failed = [
+        study.name
+        for algorithm in comparison.algorithms
+        for study in algorithm.studies
+        if study.count("failed")
+    ]
     commands += [(f"omad-search retry {name} --failed", "open its failed trials again") for name in failed]
     return commands

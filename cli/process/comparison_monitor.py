@@ -44,9 +44,9 @@ class ComparisonMonitor(WorkersMonitor):
         """What is new in any of its studies; at least every half minute that it lives."""
         now, elapsed = time.monotonic(), time.monotonic() - self._began
         spoken = [
-            self._speaker(each.name, study).show(study, elapsed)
-            for each in self.view.algorithms
-            for study in each.studies
+            self._speaker(algorithm.name, study).show(study, elapsed)
+            for algorithm in self.view.algorithms
+            for study in algorithm.studies
         ]
         if not any(spoken) and now - self._spoke > HEARTBEAT_SECONDS and not self.view.ended:
             say(f"{numbers.duration(elapsed):>7}  {progress(self.view)}", stderr=self._stderr)

@@ -37,23 +37,23 @@ def conclude(store: Store, tracker: "Tracker", opened: OpenedStudy, view: StudyV
 
     Returns the exit code: a failure where no trial completed, or MLflow lacks results.
     """
-    seen = view or status.read(store, opened.handle, "")
+    study = view or status.read(store, opened.handle, "")
     if view is None:
-        more = len(seen.trials) + 10
-        say(f"study {seen.name} is finished; `--trials {more}` gives it more trials", stderr=True)
+        more = len(study.trials) + 10
+        say(f"study {study.name} is finished; `--trials {more}` gives it more trials", stderr=True)
     if await_publication(store, opened.handle):
-        seen = replace(seen, trials=status.read(store, opened.handle).trials)
+        study = replace(study, trials=status.read(store, opened.handle).trials)
     code = _say_unpublished(store, opened)
-    for line in failure_lines(seen):
+    for line in failure_lines(study):
         say(line, stderr=True)
-    report = _evaluate(seen, opened, tracker) if seen.best else ReportView(seen)
+    report = _evaluate(study, opened, tracker) if study.best else ReportView(study)
     report = replace(report, confirmation=confirmation.read(store, opened.handle))
-    out().print(Report(report, commands(seen, opened)), crop=False)
+    out().print(Report(report, commands(study, opened)), crop=False)
     final_report.store(report, opened.spec, tracker, parent_info(opened.spec, opened.handle, store.address))
     attributes.store_attributes(store, opened.handle, confirmation_of(store, opened.handle), report)
     _end_confirmation(store, tracker, opened)
     _make_page(store, tracker, opened, report)
-    return code if seen.best else FAILURE
+    return code if study.best else FAILURE
 
 
 def _make_page(store: Store, tracker: "Tracker", opened: OpenedStudy, report: ReportView) -> None:
@@ -72,11 +72,11 @@ def keep_page(
     from search.reports.page.builder import ARTIFACT, store
     from tracking.errors import TrackingError
 
-    there = ""
+    artifact = ""
     if tracker is not None and run_id is not None:
         try:
             store(made, tracker, run_id)
-            there = f", and {ARTIFACT} of its run in MLflow"
+            artifact = f", and {ARTIFACT} of its run in MLflow"
         except TrackingError as error:
             log.warning("the page is not stored in MLflow: %s", error)
     try:
@@ -84,7 +84,7 @@ def keep_page(
     except OSError as error:
         log.warning("the page cannot be written to %s: %s", file, error.strerror or error)
         return
-    say(f"Page: {file}{there}", stderr=stderr)
+    say(f"Page: {file}{artifact}", stderr=stderr)
 
 
 def _end_confirmation(store: Store, tracker: "Tracker", opened: OpenedStudy) -> None:
@@ -117,12 +117,12 @@ def commands(view: StudyView, opened: OpenedStudy) -> list[tuple[str, str]]:
     ]
 
 
-def _evaluate(seen: StudyView, opened: OpenedStudy, tracker: "Tracker") -> ReportView:
+def _evaluate(view: StudyView, opened: OpenedStudy, tracker: "Tracker") -> ReportView:
     episodes = opened.spec.final_episodes
     what = f"evaluating the best model, the defaults and random play on {episodes} fresh episodes"
     say(what, stderr=True)
     with status_line(what) as wait:
-        return final_report.report(seen, opened.spec, tracker, wait)
+        return final_report.report(view, opened.spec, tracker, wait)
 
 
 def _say_unpublished(store: Store, opened: OpenedStudy) -> int:

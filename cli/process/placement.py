@@ -44,15 +44,15 @@ def plan_for(devices: str, workers: int | None, left: int) -> Plan:
 def _read_devices(devices: str) -> list[str]:
     if devices == "cpu":
         return ["cpu"]
-    there = _gpus()
+    gpus = _gpus()
     if devices == "auto":
-        return [f"cuda:{n}" for n in range(there)] or ["cpu"]
+        return [f"cuda:{n}" for n in range(gpus)] or ["cpu"]
     numbers = [part.strip() for part in devices.split(",")]
     if not all(number.isdigit() for number in numbers):
         raise ConfigError(f"--devices {devices!r} is neither auto, cpu nor GPU numbers such as 0,1")
     for number in numbers:
-        if int(number) >= there:
-            has = f"{there} GPU{'s' if there != 1 else ''}" if there else "no GPU that torch can use"
+        if int(number) >= gpus:
+            has = f"{gpus} GPU{'s' if gpus != 1 else ''}" if gpus else "no GPU that torch can use"
             raise ConfigError(
                 f"--devices {devices}: there is no GPU {number}, this machine has {has}; try --devices auto"
             )

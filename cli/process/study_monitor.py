@@ -65,15 +65,15 @@ class StudyMonitor(WorkersMonitor):
     def _read(self) -> StudyView:
         """The study now; while the storage is unavailable, as it was read last."""
         try:
-            seen = status.read(self._store, self._handle, self._tracking, self._began)
-            if self._confirm and (seen.ended or not self._search):
+            view = status.read(self._store, self._handle, self._tracking, self._began)
+            if self._confirm and (view.ended or not self._search):
                 self.confirmation = self._read_confirmation()
-            return seen
+            return view
         except StorageUnavailable:
             if not hasattr(self, "_view"):
                 raise
             return self._view
 
     def _read_confirmation(self) -> StudyView | None:
-        found = confirmation_of(self._store, self._handle)
-        return None if found is None else status.read(self._store, found, self._tracking, self._began)
+        handle = confirmation_of(self._store, self._handle)
+        return None if handle is None else status.read(self._store, handle, self._tracking, self._began)

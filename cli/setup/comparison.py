@@ -80,13 +80,14 @@ def plan_members(
     Raises ConfigError, TaskError, SpecConflict.
     """
     _refuse_names(storage, name, algorithms)
-    found = [
-        _look(storage, tracking, name, each, requested_for(each, requested), has_gpu) for each in algorithms
+    planned = [
+        _look(storage, tracking, name, member, requested_for(member, requested), has_gpu)
+        for member in algorithms
     ]
-    there = next((each.spec for each in found if each.exists), None)
-    known = [each if each.exists else _new(each, name, there, seeds, has_gpu) for each in found]
-    for each in known[1:]:
-        _refuse_unequal(known[0], each)
+    existing = next((member.spec for member in planned if member.exists), None)
+    known = [member if member.exists else _new(member, name, existing, seeds, has_gpu) for member in planned]
+    for member in known[1:]:
+        _refuse_unequal(known[0], member)
     return known
 
 
@@ -119,16 +120,16 @@ def _advise(sentence: str) -> str:
 
 
 def _new(
-    member: PlannedStudy, name: str, there: StudySpec | None, seeds: int | None, has_gpu: bool
+    member: PlannedStudy, name: str, existing: StudySpec | None, seeds: int | None, has_gpu: bool
 ) -> PlannedStudy:
     """A study that is to be made; beside others that exist it has their profile and held-out seeds."""
     requested, spec = member.requested, member.spec
-    if there is not None and requested.profile is None:
-        requested = replace(requested, profile=there.profile)
+    if existing is not None and requested.profile is None:
+        requested = replace(requested, profile=existing.profile)
         spec = build(requested, spec.name, has_gpu)
-    known = there.confirm.seeds if there is not None and there.confirm else HELD_OUT_SEEDS
-    own = replace(spec, confirm=Confirm(1, seeds or known), comparison=Comparison(name, ""))
-    return replace(member, requested=requested, spec=own)
+    known = existing.confirm.seeds if existing is not None and existing.confirm else HELD_OUT_SEEDS
+    new_spec = replace(spec, confirm=Confirm(1, seeds or known), comparison=Comparison(name, ""))
+    return replace(member, requested=requested, spec=new_spec)
 
 
 def _refuse_unequal(first: PlannedStudy, other: PlannedStudy) -> None:
@@ -158,29 +159,29 @@ def open_comparison(
 ) -> OpenedComparison:
     """Create or join its studies, all with the largest budget of them. Raises SpecConflict, ConfigError."""
     tracker.check_study(name)
-    for each in members(store, name):
-        if each.tracking_run is not None:
-            ensure_recorded(store, each, tracker)  # in another store, and nothing is made in this one
-    own = _identified(store, name, planned)
-    identified = [each if each.exists else _with(each, own) for each in planned]
-    info = comparison_info(identified[0].spec, own, store.address)
+    for member in members(store, name):
+        if member.tracking_run is not None:
+            ensure_recorded(store, member, tracker)  # in another store, and nothing is made in this one
+    comparison = _identified(store, name, planned)
+    identified = [member if member.exists else _with(member, comparison) for member in planned]
+    info = comparison_info(identified[0].spec, comparison, store.address)
     run_id = tracker.open_run(info)  # before its studies' runs, which are below it
     tracker.resume_run(run_id)
-    opened = [open_for_running(store, tracker, each.spec, each.requested) for each in identified]
-    more = [each for each in members(store, name) if each.uid not in {o.handle.uid for o in opened}]
+    opened = [open_for_running(store, tracker, member.spec, member.requested) for member in identified]
+    more = [member for member in members(store, name) if member.uid not in {o.handle.uid for o in opened}]
     opened += [
         OpenedStudy(each, StudySpec.from_json(each.spec), each.tracking_run or "", False, 0) for each in more
     ]
-    added = sum(each.added for each in opened)
-    largest = max(budget.counts(store, each.handle.study_id).total for each in opened)
-    added += sum(budget.extend(store, each.handle.study_id, largest) for each in opened)
+    added = sum(study.added for study in opened)
+    largest = max(budget.counts(store, study.handle.study_id).total for study in opened)
+    added += sum(budget.extend(store, study.handle.study_id, largest) for study in opened)
     wish = Confirm(1, seeds) if seeds else None
-    created = not any(each.exists for each in planned)
+    created = not any(member.exists for member in planned)
     return OpenedComparison(name, opened, info, run_id, wish, created, added)
 
 
-def _with(member: PlannedStudy, own: Comparison) -> PlannedStudy:
-    return replace(member, spec=replace(member.spec, comparison=own))
+def _with(member: PlannedStudy, comparison: Comparison) -> PlannedStudy:
+    return replace(member, spec=replace(member.spec, comparison=comparison))
 
 
 def _identified(store: Store, name: str, planned: Sequence[PlannedStudy]) -> Comparison:
@@ -188,8 +189,8 @@ def _identified(store: Store, name: str, planned: Sequence[PlannedStudy]) -> Com
 
     Of two commands that begin it at the same moment, both go on with the uid of the study that was made first.
     """
-    for each in members(store, name):
-        if (known := comparison_of(each)) is not None:
+    for member in members(store, name):
+        if (known := comparison_of(member)) is not None:
             return known
     first = _with(planned[0], Comparison(name, uuid.uuid4().hex)).spec
     made = create_study(store, first.name, first.trials, first.to_json(), [first.defaults()])

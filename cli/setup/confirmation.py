@@ -59,14 +59,14 @@ def _wish(spec: StudySpec, top: int | None, seeds: int | None) -> Confirm:
 
 
 def _refuse_more_than_there_are(store: Store, handle: StudyHandle, wish: Confirm) -> None:
-    there = len(complete(store, handle))
-    if not there:
+    number = len(complete(store, handle))
+    if not number:
         raise SpecConflict(
             f"no trial of study {handle.name!r} has completed, so there is nothing to confirm yet"
         )
-    if wish.top > there:
+    if wish.top > number:
         raise SpecConflict(
-            f"--top {wish.top}: of study {handle.name!r}, {count(there, 'trial')} completed; no more can be confirmed"
+            f"--top {wish.top}: of study {handle.name!r}, {count(number, 'trial')} completed; no more can be confirmed"
         )
 
 

@@ -71,13 +71,13 @@ def open_for_running(
 
 def _refuse_names(store: Store, spec: StudySpec) -> None:
     """Raise SpecConflict, ConfigError where the study, or its confirmation, cannot have its name."""
-    found = next((each for each in list_studies(store) if each.name == spec.name), None)
-    if found is None:
+    namesake = next((study for study in list_studies(store) if study.name == spec.name), None)
+    if namesake is None:
         refuse_new_name(spec.name)
     else:
-        refuse_confirmation(found, "run")
+        refuse_confirmation(namesake, "run")
     if spec.confirm is not None:
-        refuse_taken(store, spec.name, found.uid if found else None)
+        refuse_taken(store, spec.name, namesake.uid if namesake else None)
 
 
 def refuse_other_settings(name: str, stored: StudySpec, requested: StudyRequest) -> int:

@@ -78,12 +78,12 @@ def view_of_pair(
     from search.confirmation.pair import confirmation_of
 
     with open_study_for_reading(storage, study) as (store, handle):
-        seen = read(store, handle, tracking, recent)
+        study_view = read(store, handle, tracking, recent)
         if confirmation_of(store, handle) is None:
-            return seen, None
+            return study_view, None
         from search.view import confirmation
 
-        return seen, confirmation.read(store, handle, tracking_address(handle, tracking))
+        return study_view, confirmation.read(store, handle, tracking_address(handle, tracking))
 
 
 def read_current(
@@ -92,9 +92,9 @@ def read_current(
     """What a study is at: its search, then, once that has ended, its confirmation."""
     from search.confirmation.pair import confirmation_of
 
-    seen = read(store, handle, tracking, recent)
-    held_out = confirmation_of(store, handle) if seen.ended else None
-    return seen if held_out is None else read(store, held_out, tracking, recent)
+    study_view = read(store, handle, tracking, recent)
+    held_out = confirmation_of(store, handle) if study_view.ended else None
+    return study_view if held_out is None else read(store, held_out, tracking, recent)
 
 
 def read(

@@ -51,6 +51,6 @@ class HelpfulGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """As typer's own, with the whole first sentence of each command."""
-        found = [(name, str(command.help).split("\n\n")[0]) for name, command in self.commands.items()]
+        commands = [(name, str(command.help).split("\n\n")[0]) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl(found)
+            formatter.write_dl(commands)

@@ -31,12 +31,12 @@ def render(
     study: StudyView, most: int, console: Console, width: int, overflow: OverflowMethod = "ellipsis"
 ) -> RenderResult:
     """A row for each of up to `most` leases."""
-    held = study.leased[:most]
-    if held:
-        shortened = max(0, max(len(trial.worker) for trial in held) - WORKER_WIDTH)
-        yield drop_columns(console, _table(held, overflow), width + shortened, SPARE)
-    if len(study.leased) > len(held):
-        more = len(study.leased) - len(held)
+    leased = study.leased[:most]
+    if leased:
+        shortened = max(0, max(len(trial.worker) for trial in leased) - WORKER_WIDTH)
+        yield drop_columns(console, _table(leased, overflow), width + shortened, SPARE)
+    if len(study.leased) > len(leased):
+        more = len(study.leased) - len(leased)
         yield Text(f"and {more} more leases: omad-search status {study.name} --json", style="dim")
 
 
@@ -64,14 +64,14 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else numbers.duration(seconds)
 
 
-def _table(held: Sequence[TrialView], overflow: OverflowMethod) -> Table:
+def _table(leased: Sequence[TrialView], overflow: OverflowMethod) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("worker")  # the one that is made shorter where there is no room
     table.add_column("device", no_wrap=True)
     for title in ("trial", "step", "steps/s", "attempt"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("lease", no_wrap=True)
-    for trial in held:
+    for trial in leased:
         lives = (trial.lease_seconds or 0.0) > 0.0
         training = lives and not trial.ended
         table.add_row(

@@ -110,8 +110,11 @@ def _heartbeat(study: StudyView) -> str:
 def failure_lines(study: StudyView) -> list[str]:
     """A line for each reason for which trials failed, the most frequent first; few however many there are."""
     failures = study.failures
-    lines = [f"{_trials(each.numbers)} {_ended_how(each)}: {each.reason}" for each in failures[:MOST_REASONS]]
-    if left := sum(len(each.numbers) for each in failures[MOST_REASONS:]):
+    lines = [
+        f"{_trials(failure.numbers)} {_ended_how(failure)}: {failure.reason}"
+        for failure in failures[:MOST_REASONS]
+    ]
+    if left := sum(len(failure.numbers) for failure in failures[MOST_REASONS:]):
         reasons = numbers.count(len(failures) - MOST_REASONS, "other reason")
         lines.append(f"{left} more ended without a result for {reasons}")
     return lines

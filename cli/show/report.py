@@ -43,12 +43,12 @@ class Report:
 
 def _confirmed(report: ReportView) -> RenderResult:
     """What held on seeds that no search has seen; it comes first."""
-    found = report.confirmation
-    if found is None:
+    confirmation = report.confirmation
+    if confirmation is None:
         return
-    yield confirmed_sentence(found)
-    yield confirmed_table(found)
-    yield from other_candidates(found)
+    yield confirmed_sentence(confirmation)
+    yield confirmed_table(confirmation)
+    yield from other_candidates(confirmation)
 
 
 def _headline(study: StudyView) -> str:
@@ -114,14 +114,14 @@ def next_commands(commands: Sequence[tuple[str, str]]) -> RenderResult:
     yield Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
 
-def confirmed_sentence(found: ConfirmationView) -> Text:
+def confirmed_sentence(confirmation: ConfirmationView) -> Text:
     """What may be said of the best and the defaults."""
-    return Text(f"{found.study.parent}: {found.sentence}", style="bold")
+    return Text(f"{confirmation.study.parent}: {confirmation.sentence}", style="bold")
 
 
-def confirmed_table(found: ConfirmationView) -> FoldingTable:
+def confirmed_table(confirmation: ConfirmationView) -> FoldingTable:
     """A row a candidate: the best, the defaults, then the others."""
-    seeds = sorted({seed for each in found.candidates for seed in each.values})
+    seeds = sorted({seed for candidate in confirmation.candidates for seed in candidate.values})
     shown = seeds if len(seeds) <= MOST_SEEDS else []
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     grid.add_column(f"on {len(seeds)} held-out seeds")
@@ -129,32 +129,32 @@ def confirmed_table(found: ConfirmationView) -> FoldingTable:
         grid.add_column(f"seed {seed}", justify="right", no_wrap=True)
     grid.add_column("interquartile mean", justify="right")
     grid.add_column("95 % interval", justify="right", no_wrap=True)
-    for each in found.candidates:
-        values = [_held_out(each, seed) for seed in shown]
-        point = numbers.score(each.estimate.point if each.estimate else None)
-        grid.add_row(each.name, *values, point, _over_seeds(each))
+    for candidate in confirmation.candidates:
+        values = [_held_out(candidate, seed) for seed in shown]
+        point = numbers.score(candidate.estimate.point if candidate.estimate else None)
+        grid.add_row(candidate.name, *values, point, _over_seeds(candidate))
     return FoldingTable(grid)
 
 
-def other_candidates(found: ConfirmationView) -> list[Text]:
+def other_candidates(confirmation: ConfirmationView) -> list[Text]:
     """A line for each candidate beside the best: its difference, and the p-value corrected for their number."""
     lines = []
-    for each in found.candidates:
-        if each.best or each.difference is None:
+    for candidate in confirmation.candidates:
+        if candidate.best or candidate.difference is None:
             continue
-        p = "" if each.p_corrected is None else f" (p {each.p_corrected:.2g} after Holm)"
-        lines.append(Text(f"{each.name}: {comparison_sentence(each.difference)}{p}"))
+        p = "" if candidate.p_corrected is None else f" (p {candidate.p_corrected:.2g} after Holm)"
+        lines.append(Text(f"{candidate.name}: {comparison_sentence(candidate.difference)}{p}"))
     return lines
 
 
-def _held_out(each: CandidateView, seed: int) -> str:
-    note = each.notes.get(seed, "")
-    value = each.values.get(seed)
+def _held_out(candidate: CandidateView, seed: int) -> str:
+    note = candidate.notes.get(seed, "")
+    value = candidate.values.get(seed)
     return note if value is None and note else numbers.score(value) + ("*" if note else "")
 
 
-def _over_seeds(each: CandidateView) -> str:
-    known = each.estimate
+def _over_seeds(candidate: CandidateView) -> str:
+    known = candidate.estimate
     if known is None or known.low is None:
         return "-"
     return f"{numbers.score(known.low)} to {numbers.score(known.high)}"

@@ -58,10 +58,10 @@ class StatusView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height, overflow = min(options.size.height, MOST_ROWS + WIDE_OVERHEAD), fitting(options)
-        held = height // LEASE_SHARE
+        lease_rows = height // LEASE_SHARE
         small = self.leases and height < SMALL
         if self.leases:
-            height -= 1 + leases.count_lines(self.study, held) + bool(self.alarm)
+            height -= 1 + leases.count_lines(self.study, lease_rows) + bool(self.alarm)
         trials = choose_shown(self.study, max(3, height - WIDE_OVERHEAD))
         table = trial_table(self.study, trials, wide=True, ascii_only=options.ascii_only)
         wide = fits(console, table, options.max_width)
@@ -79,7 +79,7 @@ class StatusView:
         if entries:
             yield parameter_lines(self.study, trials, entries)
         if self.leases:
-            yield from leases.render(self.study, held, console, options.max_width, overflow)
+            yield from leases.render(self.study, lease_rows, console, options.max_width, overflow)
         if self.alarm:
             yield Text(self.alarm, style="bold red", no_wrap=True, overflow=overflow)
         if self.note:
@@ -216,10 +216,10 @@ def _paths(study: StudyView) -> list[str]:
     """Every parameter that some trial has, in the order of sampling."""
     if study.parent:  # the label says which candidate and seed
         return []
-    seen: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
     for trial in study.trials:
-        seen.update(dict.fromkeys(trial.params))
-    return list(seen)
+        paths.update(dict.fromkeys(trial.params))
+    return list(paths)
 
 
 def _title(path: str) -> str:

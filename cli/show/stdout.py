@@ -25,8 +25,8 @@ def reserve() -> None:
         return
     with suppress(OSError, ValueError):  # one of the two is closed
         sys.stdout.flush()
-        own = os.dup(sys.stdout.fileno())
+        descriptor = os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        kept = os.fdopen(own, "w", 1, encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+        kept = os.fdopen(descriptor, "w", 1, encoding=sys.stdout.encoding, errors=sys.stdout.errors)
         _reserved.append(kept)
         sys.stdout.reconfigure(line_buffering=True)

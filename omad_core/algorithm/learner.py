@@ -67,11 +67,11 @@ class Learner:
         """The most rows that a member present draws, by name."""
         head = self.scalars.head(self.weights.atoms)
         ragged = len(set(noises)) > 1 or len(configs) < self.capacity
-        found = (self.most_noises, ragged, *self.rows.values())
-        if found == self._structure:
+        presence = (self.most_noises, ragged, *self.rows.values())
+        if presence == self._structure:
             overwrite(self.head, head)
             return
-        self._structure, self.head = found, head
+        self._structure, self.head = presence, head
         self.version += 1
         numbers = {name: self.scalars[name] for name in self.kind.reads}
         padded = self.spec.action_width > min(self.spec.action_dims)

@@ -138,8 +138,8 @@ class Weights:
         arrays: dict[str, NDArray[np.generic]] = {}
         for group, params in self._groups().items():
             for name, tensor in row(params, lane).items():
-                own = tensor[..., :narrow] if self._has_atoms(group, name) else tensor
-                arrays[f"{group}/{name}"] = own.cpu().contiguous().numpy().copy()
+                unpadded = tensor[..., :narrow] if self._has_atoms(group, name) else tensor
+                arrays[f"{group}/{name}"] = unpadded.cpu().contiguous().numpy().copy()
         return arrays
 
     def check(
@@ -163,10 +163,10 @@ class Weights:
     def load(self, lane: int, arrays: Mapping[str, NDArray[np.generic]], measures: Sequence[str]) -> None:
         """Put one member back as `row` gave it; `measures` are the names of the sums it had."""
         for group, params in self._groups().items():
-            own = {name: torch.from_numpy(np.array(arrays[f"{group}/{name}"])) for name in params}
+            loaded = {name: torch.from_numpy(np.array(arrays[f"{group}/{name}"])) for name in params}
             if group == "measures":
-                own["sums"] = self.measures.arrange(own["sums"], measures)
-            put_row(params, lane, self._to(self._widen(group, own)))
+                loaded["sums"] = self.measures.arrange(loaded["sums"], measures)
+            put_row(params, lane, self._to(self._widen(group, loaded)))
 
 
 def _atoms(config: TrainConfig) -> int:

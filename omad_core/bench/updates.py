@@ -111,9 +111,9 @@ def _random(kind: DrawKind, like: torch.Tensor) -> torch.Tensor:
 def _fill_replay(spec: TaskSpec, config: TrainConfig, members: int, device: torch.device) -> Replay:
     """Random transitions of episodes that never end."""
     replay, rng = Replay(spec, members, 1, TRANSITIONS, config.n_step, device), np.random.default_rng(0)
-    seen = spec.num_agents * spec.obs_width + spec.state_dim
+    width = spec.num_agents * spec.obs_width + spec.state_dim
     frames: dict[str, NDArray[np.generic]] = {
-        "seen": rng.normal(size=(TRANSITIONS, 1, seen)).astype(np.float32),
+        "seen": rng.normal(size=(TRANSITIONS, 1, width)).astype(np.float32),
         "action": rng.uniform(-1.0, 1.0, (TRANSITIONS, 1, spec.num_agents * spec.action_width)).astype(
             np.float32
         ),
@@ -122,7 +122,7 @@ def _fill_replay(spec: TaskSpec, config: TrainConfig, members: int, device: torc
         "final": np.full((TRANSITIONS, 1), -1, np.int64),
     }
     finals: dict[str, NDArray[np.generic]] = {
-        "seen": np.zeros((0, seen), np.float32),
+        "seen": np.zeros((0, width), np.float32),
         "frame": np.zeros(0, np.int64),
     }
     for lane in range(members):
@@ -147,17 +147,17 @@ def measure(
     More than one member are left out where they would take longer than `seconds`, judged by one member's update.
     """
     torch.set_float32_matmul_precision(config.matmul_precision)
-    found = device_of(device)
-    one = Bench(config, 1, found)
+    torch_device = device_of(device)
+    one = Bench(config, 1, torch_device)
     one.eager_cycle()
     products = record(one.eager_cycle)
-    multiply = alone(products, found)
+    multiply = alone(products, torch_device)
 
     def product_cycle() -> int:
         multiply()
         return one.wait(one.delay)
 
-    gaussian = Bench(_gaussian(config), 1, found)
+    gaussian = Bench(_gaussian(config), 1, torch_device)
     compared: dict[str, Action] = {
         "1": one.cycle,
         "products": product_cycle,
@@ -167,8 +167,8 @@ def measure(
     times = in_turns(compared, seconds)
     patience = max(seconds, LEAST_SECONDS) / ((1 + ROUNDS) * one.delay * times["1"].wall)
     for count in (m for m in members if m != 1 and m <= patience):
-        times |= in_turns({str(count): Bench(config, count, found).cycle}, seconds / 10, ROUNDS)
-    ms = {name: 1e3 * (t.cpu if found.type == "cpu" else t.wall) for name, t in times.items()}
+        times |= in_turns({str(count): Bench(config, count, torch_device).cycle}, seconds / 10, ROUNDS)
+    ms = {name: 1e3 * (t.cpu if torch_device.type == "cpu" else t.wall) for name, t in times.items()}
     return UpdateSpeeds(
         ms={count: ms[str(count)] for count in members if str(count) in ms},
         gflop=sum(p.flops for p in products) / one.delay / 1e9,

@@ -48,9 +48,9 @@ def _write_segment(root: Path, number: int, rows: ReplayRows, files: dict[str, s
         f"finals/{k}": v for k, v in rows.finals.items()
     }
     content = pack(arrays)
-    found = digest(content)
-    path = f"replay/{number}-{found[:16]}.safetensors"
-    files[path] = found
+    checksum = digest(content)
+    path = f"replay/{number}-{checksum[:16]}.safetensors"
+    files[path] = checksum
     if not (root / path).exists():
         write_bytes(root / path, content)
     return {

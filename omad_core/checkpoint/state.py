@@ -55,8 +55,8 @@ def check_array(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
     """Raise CheckpointError unless there is an array of this name and shape; -1 is any length."""
     if name not in arrays:
         raise CheckpointError(f"the checkpoint lacks {name!r}; it was made by another release")
-    found = arrays[name].shape
-    if len(found) != len(shape) or any(
-        want not in (-1, have) for want, have in zip(shape, found, strict=True)
+    actual = arrays[name].shape
+    if len(actual) != len(shape) or any(
+        want not in (-1, have) for want, have in zip(shape, actual, strict=True)
     ):
-        raise CheckpointError(f"the checkpoint's {name!r} has shape {found}, here it is {shape}")
+        raise CheckpointError(f"the checkpoint's {name!r} has shape {actual}, here it is {shape}")

@@ -99,8 +99,8 @@ class Collector:
     def _show(self, lanes: Sequence[int]) -> None:
         obs, state = self.env.observe()
         index = [i for lane in lanes for i in self._range(lane)]
-        seen = self._join(obs[index], state[index]).reshape(len(lanes), self._envs, -1)
-        self._replay.show(lanes, seen)
+        observed = self._join(obs[index], state[index]).reshape(len(lanes), self._envs, -1)
+        self._replay.show(lanes, observed)
         self.obs[list(lanes)] = obs[index].reshape(len(lanes), self._envs, *obs.shape[1:])
 
     @staticmethod

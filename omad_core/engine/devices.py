@@ -13,9 +13,9 @@ def device_of(name: str) -> torch.device:
         raise ConfigError(f"device {name!r} is not the name of one; use cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device {name!r} is not supported; use cpu, cuda or cuda:N")
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.type == "cuda" and (device.index or 0) >= there:
-        raise ConfigError(f"device {name!r} is not there: torch sees {there} CUDA devices; use cpu")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise ConfigError(f"device {name!r} is not there: torch sees {gpus} CUDA devices; use cpu")
     return device
 
 

@@ -68,8 +68,8 @@ class Evaluation:
         obs, _ = self._env.observe()
         spec = self._env.spec
         size = (self._learner.capacity, self._episodes)
-        seen = send(obs.astype(np.float32).reshape(*size, *obs.shape[1:]), self._learner.device)
-        drawn = self._learner.act(seen.transpose(1, 2), self._draw()).transpose(1, 2)
+        observed = send(obs.astype(np.float32).reshape(*size, *obs.shape[1:]), self._learner.device)
+        drawn = self._learner.act(observed.transpose(1, 2), self._draw()).transpose(1, 2)
         actions = fetch(drawn)().reshape(-1, spec.num_agents, spec.action_width)
         index = np.flatnonzero(self._alive)
         answer = self._ask(np.nan_to_num(actions[index].astype(np.float64)), index.tolist())

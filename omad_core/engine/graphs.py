@@ -72,8 +72,8 @@ class EagerEngine:
         self._learner, self._memory = learner, memory
 
     def act(self, obs: NDArray[np.float32], noise: Tensor) -> Callable[[], NDArray[np.float32]]:
-        seen = send(obs, self._learner.device).transpose(1, 2)
-        return fetch(self._learner.explore(seen, noise).transpose(1, 2))
+        observed = send(obs, self._learner.device).transpose(1, 2)
+        return fetch(self._learner.explore(observed, noise).transpose(1, 2))
 
     def update(self, indices: Tensor, draws: Draws, actors: bool, learning: Tensor | None) -> None:
         batch = self._memory.sample(indices, self._learner.scalars["gamma"])

@@ -114,12 +114,12 @@ class MemberBatch:
 
     def draws(self, update: Literal["critic", "actor"], at: Positions) -> dict[str, Tensor]:
         """What the objective draws for every update of the critics, or for those of the actors, by name."""
-        found = {}
+        draws = {}
         for name, spec in self.learner.objective.draws.items():
             if spec.update == update:
                 drawn = self._gather(self._draws[name], at, spec.rows)
-                found[name] = drawn if spec.rows else drawn[0]
-        return found
+                draws[name] = drawn if spec.rows else drawn[0]
+        return draws
 
     def _gather(
         self, blocks: DrawBlocks, at: Positions, rows: Callable[[TrainConfig], int] | None = None

@@ -31,14 +31,14 @@ class Replay:
         self._spec, self._envs, self._n_step, self._device = spec, envs, n_step, device
         self.length = -(-size // envs) + n_step
         rows = (capacity, self.length, envs)
-        seen = spec.num_agents * spec.obs_width + spec.state_dim
-        self._seen = torch.zeros(*rows, seen, device=device)
+        width = spec.num_agents * spec.obs_width + spec.state_dim
+        self._seen = torch.zeros(*rows, width, device=device)
         self._action = torch.zeros(*rows, spec.num_agents * spec.action_width, device=device)
         self._reward = torch.zeros(rows, device=device)
         self._terminated = torch.zeros(rows, device=device)
         self._final = torch.full(rows, -1, dtype=torch.int64, device=device)
         self.finals_length = max(size // FINALS_SHARE, (n_step + 1) * envs, 16)
-        self._finals = torch.zeros(capacity, self.finals_length, seen, device=device)
+        self._finals = torch.zeros(capacity, self.finals_length, width, device=device)
         self._final_frame: NDArray[np.int64] = np.zeros((capacity, self.finals_length), np.int64)
         self._start, self._stop, self._finals_stop = [0] * capacity, [0] * capacity, [0] * capacity
         self._window = torch.zeros(2, capacity, dtype=torch.int64, device=device)
@@ -49,10 +49,10 @@ class Replay:
         """Forget one member's rows."""
         self._start[lane] = self._stop[lane] = self._finals_stop[lane] = 0
 
-    def show(self, lanes: Sequence[int], seen: NDArray[np.float32]) -> None:
+    def show(self, lanes: Sequence[int], observed: NDArray[np.float32]) -> None:
         """What these members' environments show now, [n, E, A * O + S]: before their next step."""
         at = [self._stop[lane] % self.length for lane in lanes]
-        self._seen[self._index(lanes), self._index(at)] = self._tensor(seen)
+        self._seen[self._index(lanes), self._index(at)] = self._tensor(observed)
         for lane in lanes:
             self._start[lane] = max(self._start[lane], self._stop[lane] - self.length + 1)
         self._refresh_window()
@@ -82,15 +82,15 @@ class Replay:
         for lane in lanes:
             self._stop[lane] += 1
 
-    def truncate(self, lane: int, seen: NDArray[np.float32]) -> None:
-        """End a member's running episodes after its newest step; `seen` [E, A * O + S] was their last sight."""
+    def truncate(self, lane: int, observed: NDArray[np.float32]) -> None:
+        """End a member's running episodes after its newest step; `observed` [E, A * O + S] was their last sight."""
         if not self._stop[lane]:
             return
         self._stop[lane] -= 1
         at = self._stop[lane] % self.length
         for env in range(self._envs):
             if int(self._final[lane, at, env]) < 0:
-                self._final[lane, at, env] = self._put_final(lane, seen[env])
+                self._final[lane, at, env] = self._put_final(lane, observed[env])
         self._stop[lane] += 1
 
     def _put_final(self, lane: int, final: NDArray[np.float32]) -> int:
@@ -139,16 +139,16 @@ class Replay:
         return tensor.flatten(0, 2)
 
     def _assemble(self, first: Tensor, last: Tensor, reward: Tensor, discount: Tensor) -> Transitions:
-        spec, seen = self._spec, self._flat(self._seen)
+        spec, observed = self._spec, self._flat(self._seen)
         final = self._flat(self._final)[last]
         at = last // self._envs
         following = torch.where((at + 1) % self.length == 0, at + 1 - self.length, at + 1)
         following = following * self._envs + last % self._envs
         final_row = self._lanes * self.finals_length + final.clamp(min=0)
         next_seen = torch.where(
-            (final < 0)[..., None], seen[following], self._finals.flatten(0, 1)[final_row]
+            (final < 0)[..., None], observed[following], self._finals.flatten(0, 1)[final_row]
         )
-        obs, state = self._split(seen[first])
+        obs, state = self._split(observed[first])
         next_obs, next_state = self._split(next_seen)
         action = self._flat(self._action)[first].view(*first.shape, spec.num_agents, spec.action_width)
         return Transitions(
@@ -161,10 +161,10 @@ class Replay:
             next_state,
         )
 
-    def _split(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def _split(self, observed: Tensor) -> tuple[Tensor, Tensor]:
         width = self._spec.num_agents * self._spec.obs_width
-        obs = seen[..., :width].reshape(*seen.shape[:-1], self._spec.num_agents, self._spec.obs_width)
-        return obs.transpose(1, 2).contiguous(), seen[..., width:]
+        obs = observed[..., :width].reshape(*observed.shape[:-1], self._spec.num_agents, self._spec.obs_width)
+        return obs.transpose(1, 2).contiguous(), observed[..., width:]
 
     def rows(self, lane: int, stored: tuple[int, int] = (0, 0)) -> ReplayRows:
         """A copy of what is in the window, oldest first, less what is `stored` already.

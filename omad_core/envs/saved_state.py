@@ -19,10 +19,10 @@ def check_fit(state: EnvState, like: Mapping[str, NDArray[Any]], task: str) -> N
             f"saved environment does not fit task {task!r}: it holds {sorted(state)}, expected {sorted(like)}"
         )
     for name, expected in like.items():
-        found = state[name]
-        if found.shape != expected.shape or found.dtype != expected.dtype:
+        array = state[name]
+        if array.shape != expected.shape or array.dtype != expected.dtype:
             raise CheckpointError(
-                f"saved environment does not fit task {task!r}: {name} is {found.dtype}{list(found.shape)}, "
+                f"saved environment does not fit task {task!r}: {name} is {array.dtype}{list(array.shape)}, "
                 f"expected {expected.dtype}{list(expected.shape)}"
             )
 

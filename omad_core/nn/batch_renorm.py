@@ -142,7 +142,7 @@ def fold(statistics: Mapping[str, Tensor], batches: Mapping[str, Batch], learnin
     mask = learning[:, None, None]
     with torch.no_grad():
         for name, batch in batches.items():
-            for kind, found in (("mean", batch.mean), ("var", batch.var)):
+            for kind, statistic in (("mean", batch.mean), ("var", batch.var)):
                 running = statistics[f"{name}.{kind}"]
                 # A weight of 0 would not keep out what is not finite.
-                running.lerp_(torch.where(mask, found, running), 1.0 - MOMENTUM)
+                running.lerp_(torch.where(mask, statistic, running), 1.0 - MOMENTUM)

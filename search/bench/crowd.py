@@ -67,8 +67,8 @@ class Tally:
         self.trials += other.trials
         self.put_off += other.put_off
         self.errors += other.errors
-        for name, found in other.seconds.items():
-            self.seconds.setdefault(name, []).extend(found)
+        for name, seconds in other.seconds.items():
+            self.seconds.setdefault(name, []).extend(seconds)
 
     def ms(self, name: str, share: float) -> float:
         """This quantile of the durations of a call."""
@@ -111,10 +111,10 @@ def press(url: str, name: str, workers: int, seconds: float, probes: int = 4) ->
         end = time.time() + seconds
         jobs = [pool.submit(work, url, name, size, end) for size in sizes]
         began = time.monotonic()
-        own = threading.Thread(target=lambda: timed.add(work(url, name, probes, end)))
-        own.start()
-        most = _most(store, lambda: own.is_alive() or not all(job.done() for job in jobs))
-        own.join()
+        probe_thread = threading.Thread(target=lambda: timed.add(work(url, name, probes, end)))
+        probe_thread.start()
+        most = _most(store, lambda: probe_thread.is_alive() or not all(job.done() for job in jobs))
+        probe_thread.join()
         took = time.monotonic() - began
         for job in jobs:
             crowd.add(job.result())
@@ -194,12 +194,12 @@ def _suggest(store: Store, trial: Trial) -> float:
 
 def _most(store: Store, going: Callable[[], bool]) -> int | None:
     """The highest number of connections seen during a block."""
-    seen = [0]
+    counts = [0]
     while going():
         if (count := connections(store)) is not None:
-            seen.append(count)
+            counts.append(count)
         time.sleep(LOOK_SECONDS)
-    return None if store.engine.dialect.name != "postgresql" else max(seen)
+    return None if store.engine.dialect.name != "postgresql" else max(counts)
 
 
 def _while_held(store: Store, handle: StudyHandle, workers: int, holding: "list[Future[None]]") -> int | None:

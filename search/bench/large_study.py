@@ -115,25 +115,25 @@ def _trial(
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """All rows of one trial: of which table, and what."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    own = {"trial_id": trial_id}
+    trial = {"trial_id": trial_id}
     times = {"datetime_start": now, "datetime_complete": now}
     yield (
         models.TrialModel,
-        {**own, **times, "number": number, "study_id": handle.study_id, "state": TrialState.COMPLETE},
+        {**trial, **times, "number": number, "study_id": handle.study_id, "state": TrialState.COMPLETE},
     )
-    yield models.TrialValueModel, {**own, "objective": 0, "value": rng.random(), "value_type": FINITE_VALUE}
-    yield models.TrialUserAttributeModel, {**own, "key": SLOT, "value_json": json.dumps(number)}
+    yield models.TrialValueModel, {**trial, "objective": 0, "value": rng.random(), "value_type": FINITE_VALUE}
+    yield models.TrialUserAttributeModel, {**trial, "key": SLOT, "value_json": json.dumps(number)}
     for name, distribution in drawn.distributions.items():
         value = distribution.to_internal_repr(drawn.params[name])
         text = distribution_to_json(distribution)
         yield (
             models.TrialParamModel,
-            {**own, "param_name": name, "param_value": value, "distribution_json": text},
+            {**trial, "param_name": name, "param_value": value, "distribution_json": text},
         )
     every = spec.config.env_steps // EVALUATIONS
     for count in range(1, EVALUATIONS + 1):
-        seen = {"intermediate_value": rng.random(), "intermediate_value_type": FINITE}
-        yield models.TrialIntermediateValueModel, {**own, **seen, "step": count * every}
+        evaluation = {"intermediate_value": rng.random(), "intermediate_value_type": FINITE}
+        yield models.TrialIntermediateValueModel, {**trial, **evaluation, "step": count * every}
 
 
 def _drawn(spec: StudySpec) -> list[FrozenTrial]:

@@ -18,27 +18,31 @@ def comparison_of(handle: StudyHandle) -> Comparison | None:
 
 def members(store: Reader, name: str) -> list[StudyHandle]:
     """The searches of the comparison of this name, by age; none where there is no such comparison."""
-    studies = [each for each in list_studies(store) if parent_of(each) is None]
-    found = [(each, own) for each in studies if (own := comparison_of(each)) is not None and own.name == name]
-    return [each for each, own in found if own.uid == found[0][1].uid]
+    studies = [study for study in list_studies(store) if parent_of(study) is None]
+    named = [
+        (study, comparison)
+        for study in studies
+        if (comparison := comparison_of(study)) is not None and comparison.name == name
+    ]
+    return [each for each, comparison in named if comparison.uid == named[0][1].uid]
 
 
 def algorithm_of(handle: StudyHandle) -> str:
     """The algorithm that a member of a comparison tunes."""
-    own = comparison_of(handle)
-    if own is None:
+    comparison = comparison_of(handle)
+    if comparison is None:
         raise ValueError(f"study {handle.name!r} is part of no comparison")
-    return handle.name.removeprefix(member_name(own.name, ""))
+    return handle.name.removeprefix(member_name(comparison.name, ""))
 
 
 def refuse_taken(store: Reader, comparison: str, algorithms: Sequence[str]) -> None:
     """Raise SpecConflict where a study that is not of the comparison has its name, or one of its members' names."""
     taken = {comparison, *(member_name(comparison, each) for each in algorithms)}
-    for each in list_studies(store):
-        own = comparison_of(each)
-        if each.name in taken and (own is None or own.name != comparison):
+    for study in list_studies(store):
+        part_of = comparison_of(study)
+        if study.name in taken and (part_of is None or part_of.name != comparison):
             raise SpecConflict(
-                f"storage {store.address} has a study {each.name!r} that is not part of a comparison {comparison!r}: "
+                f"storage {store.address} has a study {study.name!r} that is not part of a comparison {comparison!r}: "
                 "give the comparison another name with --name"
             )
 

@@ -12,10 +12,10 @@ from search.view.confirmation import signed
 FIGURE = "comparison.png"
 
 
-def headings(seen: ComparisonView) -> list[str]:
+def headings(comparison: ComparisonView) -> list[str]:
     """Titles of the columns behind the name."""
-    first = seen.algorithms[0].name
-    level = "level" if seen.level is None else _figure(seen.level)
+    first = comparison.algorithms[0].name
+    level = "level" if comparison.level is None else _figure(comparison.level)
     return [
         "interquartile mean",
         "95 % over seeds",
@@ -24,145 +24,158 @@ def headings(seen: ComparisonView) -> list[str]:
         f"P(better than {first})",
         f"steps to {level}",
         "updates",
-        "GPU s" if seen.on_gpu else "CPU s",
+        "GPU s" if comparison.on_gpu else "CPU s",
     ]
 
 
-def cells(seen: ComparisonView, each: SettingView) -> list[str]:
+def cells(comparison: ComparisonView, setting: SettingView) -> list[str]:
     """One setting's row, by `headings`."""
-    known, found = each.candidate.estimate, each.versus
+    known, paired = setting.candidate.estimate, setting.versus
     return [
         _figure(known.point) if known else "-",
         _interval(known),
-        _difference(found.difference) if found else "",
-        probability(each.p_corrected) if each.p_corrected is not None else "",
-        probability(each.improvement) if each.improvement is not None else "",
-        _steps(seen, each),
-        "-" if each.updates is None else f"{each.updates:,.0f}",
-        "-" if each.processor_seconds is None else f"{each.processor_seconds:,.0f}",
+        _difference(paired.difference) if paired else "",
+        probability(setting.p_corrected) if setting.p_corrected is not None else "",
+        probability(setting.improvement) if setting.improvement is not None else "",
+        _steps(comparison, setting),
+        "-" if setting.updates is None else f"{setting.updates:,.0f}",
+        "-" if setting.processor_seconds is None else f"{setting.processor_seconds:,.0f}",
     ]
 
 
-def value(each: SettingView, seed: int) -> str:
+def value(setting: SettingView, seed: int) -> str:
     """A training's value, marked where it diverged; what became of it where it has none."""
-    found, note = each.candidate.values.get(seed), each.candidate.notes.get(seed, "")
-    return note or "-" if found is None else _figure(found) + ("*" if note else "")
+    number, note = setting.candidate.values.get(seed), setting.candidate.notes.get(seed, "")
+    return note or "-" if number is None else _figure(number) + ("*" if note else "")
 
 
-def markdown(seen: ComparisonView, figure: str = FIGURE) -> str:
+def markdown(comparison: ComparisonView, figure: str = FIGURE) -> str:
     """The whole page: sentences, figure, table, values by seed, searches, how each setting differs."""
-    names = [each.name for each in seen.algorithms]
+    names = [algorithm.name for algorithm in comparison.algorithms]
     parts = [
-        f"# {seen.name}: {', '.join(names)} on {seen.task}",
-        shown(seen),
-        not_shown(seen),
+        f"# {comparison.name}: {', '.join(names)} on {comparison.task}",
+        shown(comparison),
+        not_shown(comparison),
         f"![Values by held-out seed, and learning curves]({figure})" if figure else "",
-        _table(["", *headings(seen)], [[each.name, *cells(seen, each)] for each in seen.settings]),
-        _reading(seen),
+        _table(
+            ["", *headings(comparison)],
+            [[setting.name, *cells(comparison, setting)] for setting in comparison.settings],
+        ),
+        _reading(comparison),
         "## Values by held-out seed",
         _table(
-            ["", *(f"seed {seed}" for seed in seen.seeds)],
-            [[each.name, *(value(each, seed) for seed in seen.seeds)] for each in seen.settings],
+            ["", *(f"seed {seed}" for seed in comparison.seeds)],
+            [
+                [setting.name, *(value(setting, seed) for seed in comparison.seeds)]
+                for setting in comparison.settings
+            ],
         ),
         "## Searches",
         _table(
-            ["", "trials", "completed", "best score in the search", "GPU s" if seen.on_gpu else "CPU s"],
-            [_search(each) for each in seen.algorithms],
+            [
+                "",
+                "trials",
+                "completed",
+                "best score in the search",
+                "GPU s" if comparison.on_gpu else "CPU s",
+            ],
+            [_search(algorithm) for algorithm in comparison.algorithms],
         ),
         "## Settings",
-        *(_settings(each) for each in seen.algorithms),
+        *(_settings(algorithm) for algorithm in comparison.algorithms),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def document(seen: ComparisonView) -> dict[str, Any]:
+def document(comparison: ComparisonView) -> dict[str, Any]:
     """The same numbers as plain data."""
     return {
-        "comparison": seen.name,
-        "task": seen.task,
-        "trials": seen.trials,
-        "env_steps": seen.env_steps,
-        "held_out_seeds": seen.seeds,
-        "ended": seen.ended,
-        "sentence": shown(seen),
-        "not_shown": not_shown(seen),
-        "level": seen.level,
-        "cost_unit": "gpu seconds" if seen.on_gpu else "processor seconds",
+        "comparison": comparison.name,
+        "task": comparison.task,
+        "trials": comparison.trials,
+        "env_steps": comparison.env_steps,
+        "held_out_seeds": comparison.seeds,
+        "ended": comparison.ended,
+        "sentence": shown(comparison),
+        "not_shown": not_shown(comparison),
+        "level": comparison.level,
+        "cost_unit": "gpu seconds" if comparison.on_gpu else "processor seconds",
         "algorithms": [
             {
-                "algorithm": each.name,
-                "study": each.search.name,
-                "ended": each.ended,
-                "trials": len(each.search.trials),
-                "trials_ended": sum(trial.ended for trial in each.search.trials),
-                "trials_complete": each.search.count("complete"),
-                "best_score_in_the_search": each.search.best.score if each.search.best else None,
-                "search_cost": each.search_seconds,
-                "best_parameters": dict(each.search.best.params) if each.search.best else {},
-                "tuned": _document(each.tuned),
-                "untuned": _document(each.untuned),
-                "against_its_defaults": each.confirmation.sentence if each.confirmation else None,
+                "algorithm": algorithm.name,
+                "study": algorithm.search.name,
+                "ended": algorithm.ended,
+                "trials": len(algorithm.search.trials),
+                "trials_ended": sum(trial.ended for trial in algorithm.search.trials),
+                "trials_complete": algorithm.search.count("complete"),
+                "best_score_in_the_search": algorithm.search.best.score if algorithm.search.best else None,
+                "search_cost": algorithm.search_seconds,
+                "best_parameters": dict(algorithm.search.best.params) if algorithm.search.best else {},
+                "tuned": _document(algorithm.tuned),
+                "untuned": _document(algorithm.untuned),
+                "against_its_defaults": algorithm.confirmation.sentence if algorithm.confirmation else None,
             }
-            for each in seen.algorithms
+            for algorithm in comparison.algorithms
         ],
     }
 
 
-def _document(each: SettingView | None) -> Mapping[str, Any] | None:
-    if each is None:
+def _document(setting: SettingView | None) -> Mapping[str, Any] | None:
+    if setting is None:
         return None
-    found, of = each.versus, confirmation.candidate_document(each.candidate)
+    paired, of = setting.versus, confirmation.candidate_document(setting.candidate)
     kept = ("trial", "values", "notes", "interquartile_mean", "interval")
-    known = found.difference if found else None
+    known = paired.difference if paired else None
     return {name: of[name] for name in kept} | {
         "difference_to_first": known.point if known else None,
         "difference_interval": confirmation.interval_ends(known),
-        "seeds_won": found.won if found else None,
-        "p_value": found.p_value if found else None,
-        "p_value_corrected": each.p_corrected,
-        "shown_to_differ": each.differs,
-        "probability_of_improvement": each.improvement,
-        "steps_to_level": {str(seed): at for seed, at in (each.reached or {}).items()},
-        "median_steps_to_level": each.steps,
-        "updates": each.updates,
-        "cost": each.processor_seconds,
+        "seeds_won": paired.won if paired else None,
+        "p_value": paired.p_value if paired else None,
+        "p_value_corrected": setting.p_corrected,
+        "shown_to_differ": setting.differs,
+        "probability_of_improvement": setting.improvement,
+        "steps_to_level": {str(seed): at for seed, at in (setting.reached or {}).items()},
+        "median_steps_to_level": setting.steps,
+        "updates": setting.updates,
+        "cost": setting.processor_seconds,
     }
 
 
-def _reading(seen: ComparisonView) -> str:
-    first = seen.algorithms[0].name
-    which = f"{_figure(seen.level)}" if seen.level is not None else "a level"
-    unit = "seconds of the GPU" if seen.on_gpu else "processor seconds"
+def _reading(comparison: ComparisonView) -> str:
+    first = comparison.algorithms[0].name
+    which = f"{_figure(comparison.level)}" if comparison.level is not None else "a level"
+    unit = "seconds of the GPU" if comparison.on_gpu else "processor seconds"
     return (
-        f"A value is the mean return of a training's last {seen.window} evaluations. Differences to {first} are taken "
-        "seed by seed, tuned settings with the tuned one and defaults with the defaults; intervals are of each by "
-        "itself, p-values corrected for the number of algorithms. P(better) is the share of all pairs of trainings in "
-        f"which it wins. Steps to {which}: median over seeds of when the mean of {seen.window} evaluations reached it. "
-        f"Costs are {unit} of one training with its evaluations. A star marks a training that diverged: its last "
-        "finite value counts."
+        f"A value is the mean return of a training's last {comparison.window} evaluations. "
+        f"Differences to {first} are taken seed by seed, tuned settings with the tuned one and "
+        "defaults with the defaults; intervals are of each by itself, "
+        "p-values corrected for the number of algorithms. P(better) is the share of all pairs of trainings in "
+        f"which it wins. Steps to {which}: median over seeds of when the mean of {comparison.window} evaluations "
+        f"reached it. Costs are {unit} of one training with its evaluations. "
+        "A star marks a training that diverged: its last finite value counts."
     )
 
 
-def _search(each: AlgorithmView) -> list[str]:
-    best, seconds = each.search.best, each.search_seconds
+def _search(algorithm: AlgorithmView) -> list[str]:
+    best, seconds = algorithm.search.best, algorithm.search_seconds
     return [
-        each.name,
-        str(len(each.search.trials)),
-        str(each.search.count("complete")),
+        algorithm.name,
+        str(len(algorithm.search.trials)),
+        str(algorithm.search.count("complete")),
         _figure(best.score) if best and best.score is not None else "-",
         "-" if seconds is None else f"{seconds:,.0f}",
     ]
 
 
-def _settings(each: AlgorithmView) -> str:
+def _settings(algorithm: AlgorithmView) -> str:
     """The tuned parameters beside the untuned ones."""
-    best, default = each.search.best, each.search.default
+    best, default = algorithm.search.best, algorithm.search.default
     if best is None:
         return ""
     untuned = default.params if default else {}
     paths = [*best.params, *(path for path in untuned if path not in best.params)]
     rows = [[f"`{path}`", *(parameter(side.get(path)) for side in (best.params, untuned))] for path in paths]
-    return f"### {each.name}\n\n" + _table(["", f"best, trial {best.number}", "defaults"], rows)
+    return f"### {algorithm.name}\n\n" + _table(["", f"best, trial {best.number}", "defaults"], rows)
 
 
 def parameter(value: Any) -> str:
@@ -191,10 +204,10 @@ def _difference(known: Estimate) -> str:
     return f"{signed(known.point, scale)} [{signed(known.low, scale)}, {signed(known.high, scale)}]"
 
 
-def _steps(seen: ComparisonView, each: SettingView) -> str:
+def _steps(comparison: ComparisonView, setting: SettingView) -> str:
     """The median; how many seeds reach the level where not all do."""
-    if not each.reached:
+    if not setting.reached:
         return "-"
-    reach = sum(at is not None for at in each.reached.values())
-    median = f"> {seen.env_steps:,}" if each.steps is None else f"{each.steps:,.0f}"
-    return median if reach == len(each.reached) else f"{median} ({reach} of {len(each.reached)})"
+    reach = sum(at is not None for at in setting.reached.values())
+    median = f"> {comparison.env_steps:,}" if setting.steps is None else f"{setting.steps:,.0f}"
+    return median if reach == len(setting.reached) else f"{median} ({reach} of {len(setting.reached)})"

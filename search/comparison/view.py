@@ -69,7 +69,7 @@ class SettingView:
 
     def _mean(self, of: Callable[[TrialView], float | None]) -> float | None:
         """Mean over the trainings that ended; None where one was not measured."""
-        values = [of(each) for each in self.candidate.trainings.values() if each.ended]
+        values = [of(training) for training in self.candidate.trainings.values() if training.ended]
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known and len(known) == len(values) else None
 
@@ -124,23 +124,23 @@ class ComparisonView:
     @property
     def ended(self) -> bool:
         """Whether nothing is left to train."""
-        return all(each.ended for each in self.algorithms)
+        return all(algorithm.ended for algorithm in self.algorithms)
 
     @property
     def settings(self) -> list[SettingView]:
         """Tuned ones in the order of the algorithms, then the untuned ones."""
-        tuned = [each.tuned for each in self.algorithms if each.tuned]
-        return [*tuned, *(each.untuned for each in self.algorithms if each.untuned)]
+        tuned = [algorithm.tuned for algorithm in self.algorithms if algorithm.tuned]
+        return [*tuned, *(algorithm.untuned for algorithm in self.algorithms if algorithm.untuned)]
 
     @property
     def seeds(self) -> list[int]:
         """Every held-out seed of any of them."""
-        return sorted({seed for each in self.settings for seed in each.candidate.values})
+        return sorted({seed for setting in self.settings for seed in setting.candidate.values})
 
     @property
     def on_gpu(self) -> bool:
         """Whether costs are seconds of a GPU."""
-        trained = [t for each in self.settings for t in each.candidate.trainings.values()]
+        trained = [t for setting in self.settings for t in setting.candidate.trainings.values()]
         return any(training.device.startswith("cuda") for training in trained)
 
 
@@ -154,75 +154,80 @@ def read(
     """
     spec = StudySpec.from_json(studies[0].spec)
     with store.snapshot() as moment:
-        found = [
+        algorithms = [
             AlgorithmView(
-                algorithm_of(each),
-                status.read(moment, each, tracking),
-                confirmation.read(moment, each, tracking),
+                algorithm_of(study),
+                status.read(moment, study, tracking),
+                confirmation.read(moment, study, tracking),
             )
-            for each in studies
+            for study in studies
         ]
     return compare_all(
         ComparisonView(
             name=spec.experiment,
             task=spec.task,
-            trials=max(len(each.search.trials) for each in found),
+            trials=max(len(algorithm.search.trials) for algorithm in algorithms),
             env_steps=spec.config.env_steps,
             window=spec.score_evaluations,
-            algorithms=found,
+            algorithms=algorithms,
             level=level,
         )
     )
 
 
-def compare_all(seen: ComparisonView) -> ComparisonView:
+def compare_all(comparison: ComparisonView) -> ComparisonView:
     """With the settings of its algorithms, their differences to the first one's, and steps to the level."""
-    tuned = _versus([_setting(each, best=True) for each in seen.algorithms])
-    untuned = _versus([_setting(each, best=False) for each in seen.algorithms])
-    level = seen.level if seen.level is not None else _level(tuned)
+    tuned = _versus([_setting(algorithm, best=True) for algorithm in comparison.algorithms])
+    untuned = _versus([_setting(algorithm, best=False) for algorithm in comparison.algorithms])
+    level = comparison.level if comparison.level is not None else _level(tuned)
     algorithms = [
         replace(
-            each, tuned=_with_steps(best, level, seen.window), untuned=_with_steps(own, level, seen.window)
+            each,
+            tuned=_with_steps(best, level, comparison.window),
+            untuned=_with_steps(defaults, level, comparison.window),
         )
-        for each, best, own in zip(seen.algorithms, tuned, untuned, strict=True)
+        for each, best, defaults in zip(comparison.algorithms, tuned, untuned, strict=True)
     ]
-    return replace(seen, algorithms=algorithms, level=level)
+    return replace(comparison, algorithms=algorithms, level=level)
 
 
-def _setting(each: AlgorithmView, *, best: bool) -> SettingView | None:
+def _setting(algorithm: AlgorithmView, *, best: bool) -> SettingView | None:
     """The tuned or the untuned setting of an algorithm, once it is trained again."""
-    held_out = each.confirmation
+    held_out = algorithm.confirmation
     candidate = None if held_out is None else held_out.best if best else held_out.default
-    return None if candidate is None else SettingView(each.name, best, candidate)
+    return None if candidate is None else SettingView(algorithm.name, best, candidate)
 
 
-def _versus(found: Sequence[SettingView | None]) -> list[SettingView | None]:
+def _versus(settings: Sequence[SettingView | None]) -> list[SettingView | None]:
     """Each against the first one, with p-values corrected for their number."""
-    first = found[0]
-    known = [each if each is None or each is first else _against(each, first) for each in found]
+    first = settings[0]
+    known = [
+        setting if setting is None or setting is first else _against(setting, first) for setting in settings
+    ]
     p_values = {
-        n: each.versus.p_value
-        for n, each in enumerate(known)
-        if each is not None and each.versus is not None and each.versus.p_value is not None
+        n: setting.versus.p_value
+        for n, setting in enumerate(known)
+        if setting is not None and setting.versus is not None and setting.versus.p_value is not None
     }
     corrected = holm(p_values)
     return [
-        each if each is None else replace(each, p_corrected=corrected.get(n)) for n, each in enumerate(known)
+        setting if setting is None else replace(setting, p_corrected=corrected.get(n))
+        for n, setting in enumerate(known)
     ]
 
 
-def _against(each: SettingView, first: SettingView | None) -> SettingView:
+def _against(setting: SettingView, first: SettingView | None) -> SettingView:
     """Only where both have a value of every seed that both are trained with."""
     if first is None:
-        return each
-    ours, theirs = each.candidate.values, first.candidate.values
+        return setting
+    ours, theirs = setting.candidate.values, first.candidate.values
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
     whole = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not whole or len(whole) < len(pairs):
-        return each
+        return setting
     values, baseline = [a for a, _ in whole], [b for _, b in whole]
     improvement = probability_of_improvement(values, baseline)
-    return replace(each, versus=compare(values, baseline), improvement=improvement)
+    return replace(setting, versus=compare(values, baseline), improvement=improvement)
 
 
 def _level(tuned: Sequence[SettingView | None]) -> float | None:
@@ -232,9 +237,9 @@ def _level(tuned: Sequence[SettingView | None]) -> float | None:
     return min(points) if points and len(points) == len(estimates) else None
 
 
-def _with_steps(each: SettingView | None, level: float | None, window: int) -> SettingView | None:
-    if each is None or level is None or not math.isfinite(level) or each.candidate.estimate is None:
-        return each
-    trainings = sorted(each.candidate.trainings.items())
+def _with_steps(setting: SettingView | None, level: float | None, window: int) -> SettingView | None:
+    if setting is None or level is None or not math.isfinite(level) or setting.candidate.estimate is None:
+        return setting
+    trainings = sorted(setting.candidate.trainings.items())
     reached = {seed: steps_to_level(t.curve_steps, t.curve, level, window) for seed, t in trainings}
-    return replace(each, reached=reached)
+    return replace(setting, reached=reached)

@@ -29,10 +29,12 @@ class ComparisonWork:
 def work_left(store: Store, members: Sequence[StudyHandle], wish: Confirm | None = None) -> ComparisonWork:
     """What is left now; the confirmation of a search that has ended is made, or extended, on the way."""
     left = []
-    for each in members:
-        ensure(store, each, wish)
-        left.append(work_left_of_pair(store, each))
-    return ComparisonWork(sum(each.side_by_side for each in left), sum(each.unpublished for each in left))
+    for member in members:
+        ensure(store, member, wish)
+        left.append(work_left_of_pair(store, member))
+    return ComparisonWork(
+        sum(member.side_by_side for member in left), sum(member.unpublished for member in left)
+    )
 
 
 @dataclass(frozen=True)
@@ -63,5 +65,5 @@ def neediest(vacancies: Sequence[Vacancy], turn: int) -> StudyHandle | None:
     So workers spread over the algorithms, and each study's sampler waits for few results at a time.
     """
     at = turn % max(1, len(vacancies))
-    free = [each for each in (*vacancies[at:], *vacancies[:at]) if each.free]
-    return min(free, key=lambda each: each.held).study if free else None
+    free = [candidate for candidate in (*vacancies[at:], *vacancies[:at]) if candidate.free]
+    return min(free, key=lambda candidate: candidate.held).study if free else None

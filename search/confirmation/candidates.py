@@ -67,16 +67,16 @@ def candidates(
         return []
     with store.guard():
         trials = store.optuna.get_all_trials(search.study_id, deepcopy=False)
-    found: dict[str, Candidate] = {}
+    by_key: dict[str, Candidate] = {}
     for each in _in_order(ranked, trials, spec):
-        if len(found) == top:
+        if len(by_key) == top:
             break
         candidate = Candidate(each.number, settings.replace(each.config, {"env_steps": env_steps, "seed": 0}))
-        found.setdefault(key_of(settings.to_dict(candidate.config)), candidate)
+        by_key.setdefault(key_of(settings.to_dict(candidate.config)), candidate)
     defaults = default_candidate(trials, spec, env_steps)
     key = key_of(settings.to_dict(defaults.config))
-    found[key] = replace(found.get(key, defaults), default=True)
-    return list(found.values())
+    by_key[key] = replace(by_key.get(key, defaults), default=True)
+    return list(by_key.values())
 
 
 def default_candidate(trials: Sequence[FrozenTrial], spec: StudySpec, env_steps: int) -> Candidate:
@@ -86,7 +86,7 @@ def default_candidate(trials: Sequence[FrozenTrial], spec: StudySpec, env_steps:
     return Candidate(number, settings.replace(config, {"env_steps": env_steps, "seed": 0}))
 
 
-def trainings(found: Sequence[Candidate], seeds: int) -> list[HeldOutTraining]:
+def trainings(chosen: Sequence[Candidate], seeds: int) -> list[HeldOutTraining]:
     """Every candidate with every held-out seed, seed by seed: what can be compared is there early."""
     return [
         HeldOutTraining(
@@ -95,7 +95,7 @@ def trainings(found: Sequence[Candidate], seeds: int) -> list[HeldOutTraining]:
             candidate.default,
         )
         for number in range(seeds)
-        for candidate in found
+        for candidate in chosen
     ]
 
 

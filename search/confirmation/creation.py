@@ -56,18 +56,18 @@ def ensure(
     joined to what was wished before. Raises SpecConflict for another number of steps than it has, and for a foreign
     study of its name.
     """
-    found = confirmation_of(store, search)
+    confirmation = confirmation_of(store, search)
     refuse_other_steps(store, search, env_steps)
     if not by_hand and not budget.counts(store, search.study_id).ended:
-        return found
-    if _missing(store, search, found, wish, env_steps) is None:
-        return found
+        return confirmation
+    if _missing(store, search, confirmation, wish, env_steps) is None:
+        return confirmation
     with store.creation_lock(), store.guard():
         search = open_study(store, search.name)
-        found = confirmation_of(store, search)
-        plan = _missing(store, search, found, wish, env_steps)
+        confirmation = confirmation_of(store, search)
+        plan = _missing(store, search, confirmation, wish, env_steps)
         if plan is not None:
-            _write(store, search, found, plan)
+            _write(store, search, confirmation, plan)
     return confirmation_of(store, search)
 
 
@@ -79,10 +79,10 @@ def lacks(store: Store, search: StudyHandle) -> bool:
 
 
 def read_wish(
-    store: Store, search: StudyHandle, found: StudyHandle | None, wish: Confirm | None = None
+    store: Store, search: StudyHandle, confirmation: StudyHandle | None, wish: Confirm | None = None
 ) -> Confirm | None:
     """What is to be confirmed: by the search's spec, by what was typed before, by what is typed now."""
-    stored = _read_attributes(store, search, found).get(WISH)
+    stored = _read_attributes(store, search, confirmation).get(WISH)
     typed = Confirm(**stored) if stored else None
     return most_wished(StudySpec.from_json(search.spec).confirm, typed, wish)
 
@@ -106,31 +106,35 @@ def carry_wish(source: Store, search: StudyHandle, target: Store) -> None:
 
 
 def _missing(
-    store: Store, search: StudyHandle, found: StudyHandle | None, wish: Confirm | None, env_steps: int | None
+    store: Store,
+    search: StudyHandle,
+    confirmation: StudyHandle | None,
+    wish: Confirm | None,
+    env_steps: int | None,
 ) -> _Plan | None:
     """What is to be written; None where nothing is missing."""
-    joined = read_wish(store, search, found, wish)
+    joined = read_wish(store, search, confirmation, wish)
     spec = StudySpec.from_json(search.spec)
     if joined is None or not complete(store, search):
         return None
-    steps = _steps(store, search, found) or env_steps or spec.config.env_steps
+    steps = _steps(store, search, confirmation) or env_steps or spec.config.env_steps
     plan = _Plan(joined, steps, trainings(candidates(store, search, spec, joined.top, steps), joined.seeds))
-    if found is None:
+    if confirmation is None:
         return plan
-    there = keys(store.optuna.get_all_trials(found.study_id, deepcopy=False))
-    whole = {training.key for training in plan.trainings} <= there
-    slots = budget.counts(store, found.study_id).total
-    return None if whole and slots >= len(there) and _has_wish(store, found, joined) else plan
+    existing = keys(store.optuna.get_all_trials(confirmation.study_id, deepcopy=False))
+    whole = {training.key for training in plan.trainings} <= existing
+    slots = budget.counts(store, confirmation.study_id).total
+    return None if whole and slots >= len(existing) and _has_wish(store, confirmation, joined) else plan
 
 
-def _has_wish(store: Store, found: StudyHandle, wish: Confirm) -> bool:
-    return bool(_attributes(store, found.study_id).get(WISH) == dataclasses.asdict(wish))
+def _has_wish(store: Store, confirmation: StudyHandle, wish: Confirm) -> bool:
+    return bool(_attributes(store, confirmation.study_id).get(WISH) == dataclasses.asdict(wish))
 
 
-def _read_attributes(store: Store, search: StudyHandle, found: StudyHandle | None) -> dict[str, Any]:
+def _read_attributes(store: Store, search: StudyHandle, confirmation: StudyHandle | None) -> dict[str, Any]:
     """Attributes of a search's confirmation, also of one that was begun and has no control row yet; empty without."""
-    if found is not None:
-        return _attributes(store, found.study_id)
+    if confirmation is not None:
+        return _attributes(store, confirmation.study_id)
     with store.guard():
         try:
             study_id = store.rdb.get_study_id_from_name(confirmation_name(search.name))
@@ -140,15 +144,15 @@ def _read_attributes(store: Store, search: StudyHandle, found: StudyHandle | Non
     return begun if begun.get(CONFIRMS) == search.uid else {}
 
 
-def _steps(store: Store, search: StudyHandle, found: StudyHandle | None) -> int | None:
+def _steps(store: Store, search: StudyHandle, confirmation: StudyHandle | None) -> int | None:
     """Environment steps that the trainings of a confirmation have; None before it is begun."""
-    if found is not None:
-        return StudySpec.from_json(found.spec).config.env_steps
+    if confirmation is not None:
+        return StudySpec.from_json(confirmation.spec).config.env_steps
     steps: int | None = _read_attributes(store, search, None).get(WISHED_STEPS)
     return steps
 
 
-def _write(store: Store, search: StudyHandle, found: StudyHandle | None, plan: _Plan) -> None:
+def _write(store: Store, search: StudyHandle, confirmation: StudyHandle | None, plan: _Plan) -> None:
     """Under the creation lock: the study, its trials, and last its slots."""
     name = confirmation_name(search.name)
     study = optuna.create_study(
@@ -164,16 +168,16 @@ def _write(store: Store, search: StudyHandle, found: StudyHandle | None, plan: _
         WISHED_STEPS, plan.env_steps
     )  # a successor must not enqueue trainings of another length
     study.set_user_attr(WISH, dataclasses.asdict(plan.wish))
-    there = keys(study.get_trials(deepcopy=False))
+    existing = keys(study.get_trials(deepcopy=False))
     for training in plan.trainings:
-        if training.key not in there:
-            there.add(training.key)
+        if training.key not in existing:
+            existing.add(training.key)
             marks = {CONFIGURATION: dict(training.configuration), DEFAULTS: training.default}
             study.enqueue_trial(dict(training.params), user_attrs=marks)
-    if found is None:
-        _insert(store, search, study._study_id, name, uid, _spec(search, name, plan), len(there))
+    if confirmation is None:
+        _insert(store, search, study._study_id, name, uid, _spec(search, name, plan), len(existing))
     else:
-        added = budget.extend(store, study._study_id, len(there))
+        added = budget.extend(store, study._study_id, len(existing))
         log.info("study %s: %d held-out trainings added", name, added)
 
 

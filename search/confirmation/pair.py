@@ -24,7 +24,7 @@ def parent_of(handle: StudyHandle) -> Parent | None:
 
 def confirmation_of(store: Reader, handle: StudyHandle) -> StudyHandle | None:
     """The confirmation of a search, if it has one. Raises StorageUnavailable."""
-    return next((each for each in list_studies(store) if _is_of(each.spec, handle.uid)), None)
+    return next((study for study in list_studies(store) if _is_of(study.spec, handle.uid)), None)
 
 
 def search_of(store: Reader, handle: StudyHandle) -> StudyHandle:
@@ -32,12 +32,12 @@ def search_of(store: Reader, handle: StudyHandle) -> StudyHandle:
     parent = parent_of(handle)
     if parent is None:
         return handle
-    found = open_study(store, parent.name)
-    if found.uid != parent.uid:
+    namesake = open_study(store, parent.name)
+    if namesake.uid != parent.uid:
         raise StudyNotFound(
             f"study {parent.name!r} is not the one that {handle.name!r} confirms: that was deleted"
         )
-    return found
+    return namesake
 
 
 def pair(store: Reader, handle: StudyHandle) -> list[StudyHandle]:
@@ -50,7 +50,7 @@ def pair(store: Reader, handle: StudyHandle) -> list[StudyHandle]:
 def in_pairs(handles: Sequence[StudyHandle]) -> list[StudyHandle]:
     """Every search with its confirmation behind it; one whose search is gone stands at the end."""
     searches = [handle for handle in handles if parent_of(handle) is None]
-    behind = [(each, parent) for each in handles if (parent := parent_of(each)) is not None]
+    behind = [(study, parent) for study in handles if (parent := parent_of(study)) is not None]
     paired = [
         each
         for search in searches
@@ -81,13 +81,13 @@ def refuse_taken(store: Store, study: str, uid: str | None) -> None:
     except ConfigError:
         return  # an old name that is too long; `confirm` says so
     with store.guard():
-        there = any(each.study_name == name for each in store.rdb.get_all_studies())
-    if not there:
+        taken = any(each.study_name == name for each in store.rdb.get_all_studies())
+    if not taken:
         return
-    found = next((each for each in list_studies(store) if each.name == name), None)
-    if found is not None and uid is not None and _is_of(found.spec, uid):
+    namesake = next((handle for handle in list_studies(store) if handle.name == name), None)
+    if namesake is not None and uid is not None and _is_of(namesake.spec, uid):
         return
-    if found is None and uid is not None:
+    if namesake is None and uid is not None:
         return  # begun and not finished, or foreign: creation finds out under its lock
     raise SpecConflict(name_taken(store, name, study))
 

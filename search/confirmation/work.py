@@ -35,11 +35,11 @@ def work_left(store: Store, handle: StudyHandle, search: bool = True, confirm: b
     left = counts.total - counts.done - counts.failed if search else 0
     if not confirm:
         return WorkLeft(left, 0, counts.unpublished)
-    found = ensure(store, handle) if counts.ended else confirmation_of(store, handle)
-    if found is None:
+    confirmation = ensure(store, handle) if counts.ended else confirmation_of(store, handle)
+    if confirmation is None:
         wish = read_wish(store, handle, None)
         expected = (wish.top + 1) * wish.seeds if wish and left else 0
         return WorkLeft(left, expected, counts.unpublished)
-    held_out = budget.counts(store, found.study_id)
+    held_out = budget.counts(store, confirmation.study_id)
     waiting = held_out.total - held_out.done - held_out.failed
     return WorkLeft(left, waiting, (counts.unpublished if search else 0) + held_out.unpublished)

@@ -54,8 +54,8 @@ def read(store: Reader, study_id: int) -> Sequence[Attempt]:
     with store.read() as connection:
         if not _is_there(connection):
             return []
-        found: Sequence[Any] = connection.execute(query.order_by(AttemptRow.number, AttemptRow.token)).all()
-    return [Attempt(*row) for row in found]
+        rows: Sequence[Any] = connection.execute(query.order_by(AttemptRow.number, AttemptRow.token)).all()
+    return [Attempt(*row) for row in rows]
 
 
 def _is_there(connection: Connection) -> bool:

@@ -32,8 +32,8 @@ class CurvePoint:
 
 def write(connection: Connection, study_id: int, evaluations: Collection[CurvePoint]) -> None:
     """Store what is not there yet: a training that was resumed measures some a second time, and the same."""
-    known = _stored_keys(connection, study_id, {each.trial_id for each in evaluations})
-    new = [each for each in evaluations if (each.trial_id, each.seed, each.step) not in known]
+    known = _stored_keys(connection, study_id, {point.trial_id for point in evaluations})
+    new = [point for point in evaluations if (point.trial_id, point.seed, point.step) not in known]
     if new:
         rows = [{"study_id": study_id, **asdict(each), "returns": list(each.returns)} for each in new]
         connection.execute(insert(EvaluationRow).values(measured_at=now()), rows)
@@ -56,5 +56,5 @@ def read(store: Reader, study_id: int) -> Sequence[CurvePoint]:
     with store.read() as connection:
         if not connection.dialect.has_table(connection, EvaluationRow.__tablename__):
             return []
-        found: Sequence[Any] = connection.execute(query.order_by(*KEY)).all()
-    return [CurvePoint(*row) for row in found]
+        rows: Sequence[Any] = connection.execute(query.order_by(*KEY)).all()
+    return [CurvePoint(*row) for row in rows]

@@ -26,9 +26,9 @@ class CheckpointTransfer:
     """The checkpoints that one lease writes, on their way to the storage and the tracking server."""
 
     def __init__(
-        self, context: RecordingContext, held: HeldLease, checkpoints: CheckpointStore, run: TrialRun
+        self, context: RecordingContext, held_lease: HeldLease, checkpoints: CheckpointStore, run: TrialRun
     ) -> None:
-        self._context, self._held, self._checkpoints, self._run = context, held, checkpoints, run
+        self._context, self._held, self._checkpoints, self._run = context, held_lease, checkpoints, run
 
     @property
     def stored(self) -> Sequence[tuple[int, int]] | None:

@@ -90,9 +90,9 @@ def _returns(facts: Facts, uri: str) -> str:
     confirmed = "".join(f"- {line}\n" for line in facts.confirmed)
     if facts.returns is None:
         return f"{confirmed}{score}\n  `omad-search evaluate {uri}` measures it on fresh episodes."
-    found = facts.returns
+    returns = facts.returns
     return (
-        f"{confirmed}- Return of this policy on {found.count} fresh episodes: {found.mean:.1f}, "
-        f"95 % interval over episodes {found.low:.1f} to {found.high:.1f}; training again with another seed gives "
+        f"{confirmed}- Return of this policy on {returns.count} fresh episodes: {returns.mean:.1f}, "
+        f"95 % interval over episodes {returns.low:.1f} to {returns.high:.1f}; training again with another seed gives "
         f"another policy.\n{score}"
     )

@@ -44,9 +44,9 @@ class SlotRun:
     """The run of a slot while its lease is held; used by the sender's thread alone, but for `restart`."""
 
     def __init__(
-        self, context: RecordingContext, held: HeldLease, parent: RunInfo, info: RunInfo, spool: Spool
+        self, context: RecordingContext, held_lease: HeldLease, parent: RunInfo, info: RunInfo, spool: Spool
     ) -> None:
-        self._context, self._held = context, held
+        self._context, self._held = context, held_lease
         self._parent, self._info = parent, info
         self._spool = spool
         self._id: str | None = None
@@ -87,12 +87,12 @@ class SlotRun:
             tracker.resume_run(lease.mlflow_run_id)
             tracker.complete_run(lease.mlflow_run_id, self._info)
             return lease.mlflow_run_id
-        own = tracker.open_run(replace(self._info, parent_run_id=tracker.open_run(self._parent)))
-        bind = partial(lease_writes.bind_run, self._context.store, lease, own)
+        run_id = tracker.open_run(replace(self._info, parent_run_id=tracker.open_run(self._parent)))
+        bind = partial(lease_writes.bind_run, self._context.store, lease, run_id)
         winner = self._patiently(bind).mlflow_run_id
-        if winner != own:
-            tracker.discard_run(own)
-        return winner or own
+        if winner != run_id:
+            tracker.discard_run(run_id)
+        return winner or run_id
 
     def _unbind(self) -> None:
         lease_writes.unbind_run(self._context.store, self._held.lease)

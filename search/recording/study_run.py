@@ -132,11 +132,11 @@ def _read(store: Store, name: str) -> tuple[StudyHandle, list[Ending], int]:
 def endings(store: Reader, handle: StudyHandle, slots: Sequence[SlotRow]) -> list[Ending]:
     """The trials that have ended, in the order of their ends."""
     trials = heads(store, handle.study_id)
-    found = [
+    endings_found = [
         (slot, trials.get(-1 if slot.trial_id is None else slot.trial_id)) for slot in slots if slot.outcome
     ]
     return sorted(
-        (_ending(slot, trial) for slot, trial in found if trial is not None and trial.ended),
+        (_ending(slot, trial) for slot, trial in endings_found if trial is not None and trial.ended),
         key=lambda ending: (ending.time_ms, ending.number),
     )
 

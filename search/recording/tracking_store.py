@@ -83,7 +83,7 @@ def _begin(store: Store, handle: StudyHandle, tracker: Tracker) -> StudyHandle:
     with store.write() as connection:
         values = {"tracking": redact(tracker.address), "tracking_run": run_id}
         connection.execute(update(Control).where(*unknown).values(values))
-    found = open_study(store, handle.name)
-    if found.tracking_run != run_id:
+    current = open_study(store, handle.name)
+    if current.tracking_run != run_id:
         tracker.discard_run(run_id)
-    return found
+    return current

@@ -19,13 +19,13 @@ class TrialRun:
     """One trial's run while its lease is held."""
 
     def __init__(
-        self, context: RecordingContext, held: HeldLease, parent: RunInfo, info: RunInfo, spool: Spool
+        self, context: RecordingContext, held_lease: HeldLease, parent: RunInfo, info: RunInfo, spool: Spool
     ) -> None:
-        self._context, self._held = context, held
+        self._context, self._held = context, held_lease
         self._spool = spool
         self._abandoned: str | None = None
-        self.run = SlotRun(context, held, parent, info, spool)
-        self.key = f"trial of slot {held.lease.number}"
+        self.run = SlotRun(context, held_lease, parent, info, spool)
+        self.key = f"trial of slot {held_lease.lease.number}"
 
     def begin_again(self, generation: str) -> None:
         """Give the trial a new run: the one it has shows points past the step that it resumes from."""

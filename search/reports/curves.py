@@ -34,8 +34,8 @@ def _of_study(store: Reader, handle: StudyHandle) -> Iterator[dict[str, Any]]:
     with store.snapshot() as moment:
         rows = {row.trial_id: row for row in budget.rows(moment, handle.study_id)}
         trials = all_trials(moment, handle.study_id)
-        for each in evaluations.read(moment, handle.study_id):
-            measured[each.trial_id].append(each)
+        for point in evaluations.read(moment, handle.study_id):
+            measured[point.trial_id].append(point)
     for trial in trials:
         if trial._trial_id in rows:
             facts = _facts(handle, spec, trial, rows[trial._trial_id])
@@ -69,22 +69,22 @@ def _trainings(
     spec: StudySpec, trial: FrozenTrial, measured: Sequence[CurvePoint]
 ) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
     by_seed = defaultdict[int, list[CurvePoint]](list)
-    for each in measured:
-        by_seed[each.seed].append(each)
+    for point in measured:
+        by_seed[point.seed].append(point)
     for seed, those in sorted(by_seed.items()):
-        yield seed, {"evaluations": [_row(each) for each in those], "seconds": _last_seconds(those)}
+        yield seed, {"evaluations": [_row(point) for point in those], "seconds": _last_seconds(those)}
     if not by_seed and trial.intermediate_values:
         means = [{"step": step, "mean": value} for step, value in sorted(trial.intermediate_values.items())]
         yield _only_seed(spec, trial), {"evaluations": means, "seconds": None}
 
 
-def _row(each: CurvePoint) -> dict[str, Any]:
-    mean = sum(each.returns) / len(each.returns)
-    return {"step": each.step, "mean": mean, "returns": list(each.returns), "seconds": each.seconds}
+def _row(point: CurvePoint) -> dict[str, Any]:
+    mean = sum(point.returns) / len(point.returns)
+    return {"step": point.step, "mean": mean, "returns": list(point.returns), "seconds": point.seconds}
 
 
 def _last_seconds(those: Sequence[CurvePoint]) -> float | None:
-    return max((each.seconds for each in those if each.seconds is not None), default=None)
+    return max((point.seconds for point in those if point.seconds is not None), default=None)
 
 
 def _only_seed(spec: StudySpec, trial: FrozenTrial) -> int | None:

@@ -28,8 +28,8 @@ class DeterministicPolicy(nn.Module):
         """Agents side by side, in the environment's units."""
         spec = self._policy.spec
         parts = torch.split(obs, list(spec.obs_dims), dim=1)
-        seen = torch.stack([nn.functional.pad(p, (0, spec.obs_width - p.shape[1])) for p in parts])[None]
-        squashed = self._policy.squashed(seen, None)[0]
+        batch = torch.stack([nn.functional.pad(p, (0, spec.obs_width - p.shape[1])) for p in parts])[None]
+        squashed = self._policy.squashed(batch, None)[0]
         return torch.cat([self._policy.to_box(at, squashed[at]) for at in range(spec.num_agents)], dim=1)
 
 

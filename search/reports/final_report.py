@@ -57,12 +57,12 @@ def report(study: StudyView, spec: StudySpec, tracker: Tracker, wait: ProgressDi
 
     Models that cannot be fetched are left out, and the log says so.
     """
-    found: dict[str, Summary | None] = {}
+    returns: dict[str, Summary | None] = {}
     episodes, seed = spec.final_episodes, FINAL_SEED + spec.seed
     with tempfile.TemporaryDirectory(prefix="omad-report-") as temporary:
         for name, trial in (("best", study.best), ("default", study.default)):
             if name == "default" and trial is not None and trial == study.best:
-                found[name] = found["best"]  # nothing better was found: it is the same model
+                returns[name] = returns["best"]  # nothing better was found: it is the same model
                 continue
             try:
                 policy = model_of(trial, tracker, Path(temporary) / name)
@@ -70,17 +70,17 @@ def report(study: StudyView, spec: StudySpec, tracker: Tracker, wait: ProgressDi
                 log.warning("the %s model cannot be fetched: %s", name, error)
                 policy = None
             if policy is None:
-                found[name] = None
+                returns[name] = None
                 continue
             wait.begin(f"evaluating the {name} model on {count(episodes, 'episode')}")
             played = partial(assess, policy, episodes, seed, progress=_shown(wait, episodes))
-            found[name] = _measure(name, played)
+            returns[name] = _measure(name, played)
     wait.begin(f"evaluating random play on {count(episodes, 'episode')}")
     random = partial(
         assess_random, spec.task, spec.config.env, episodes, seed, progress=_shown(wait, episodes)
     )
-    found["random"] = _measure("random", random)
-    return ReportView(study, found["best"], found["default"], found["random"])
+    returns["random"] = _measure("random", random)
+    return ReportView(study, returns["best"], returns["default"], returns["random"])
 
 
 def _shown(wait: ProgressDisplay, episodes: int) -> Progress:
@@ -115,32 +115,34 @@ def figures(returns: Summary | None) -> Mapping[str, float] | None:
     }
 
 
-def store(seen: ReportView, spec: StudySpec, tracker: Tracker, parent: RunInfo) -> None:
+def store(report_view: ReportView, spec: StudySpec, tracker: Tracker, parent: RunInfo) -> None:
     """Store the report in the study's run, end that, and put the returns on the champion's card.
 
     `parent`: the study's run, opened anew where it was deleted.
     """
     run_id = tracker.open_run(parent)
-    best = seen.study.best
+    best = report_view.study.best
     document: Mapping[str, Any] = {
         "best_trial": best.number if best else None,
         "params": dict(best.params) if best else {},
-        "confirmation": as_document(seen.confirmation) if seen.confirmation else None,
+        "confirmation": as_document(report_view.confirmation) if report_view.confirmation else None,
         "score_in_the_search": best.score if best else None,
-        **{name: figures(getattr(seen, name)) for name in ("best", "default", "random")},
+        **{name: figures(getattr(report_view, name)) for name in ("best", "default", "random")},
     }
     with tempfile.TemporaryDirectory() as temporary:
         file, text = Path(temporary) / REPORT, Path(temporary) / READABLE
         file.write_text(json.dumps(document, indent=1))
-        text.write_text(markdown(seen))
+        text.write_text(markdown(report_view))
         tracker.upload(run_id, {REPORT: file, READABLE: text})
-    keep_pictures(seen.study, tracker, run_id)
-    _show_returns(seen, spec, tracker)
+    keep_pictures(report_view.study, tracker, run_id)
+    _show_returns(report_view, spec, tracker)
     tags = {"omad.best_trial": str(best.number)} if best else {}
-    if seen.best is not None:
-        tags["omad.best_return"] = f"{seen.best.mean:.1f} [{seen.best.low:.1f}, {seen.best.high:.1f}]"
-    if seen.confirmation is not None:
-        tags |= confirmed_tags(seen.confirmation)
+    if report_view.best is not None:
+        tags["omad.best_return"] = (
+            f"{report_view.best.mean:.1f} [{report_view.best.low:.1f}, {report_view.best.high:.1f}]"
+        )
+    if report_view.confirmation is not None:
+        tags |= confirmed_tags(report_view.confirmation)
     tracker.set_tags(run_id, tags)
     if best is None:
         tracker.end_run(run_id, "failed", "no trial completed")
@@ -148,14 +150,14 @@ def store(seen: ReportView, spec: StudySpec, tracker: Tracker, parent: RunInfo) 
         tracker.end_run(run_id, "finished")
 
 
-def _show_returns(seen: ReportView, spec: StudySpec, tracker: Tracker) -> None:
+def _show_returns(report_view: ReportView, spec: StudySpec, tracker: Tracker) -> None:
     """The champion's card with its return on fresh episodes, in the place of the one without."""
-    best = seen.study.best
+    best = report_view.study.best
     uri = tracker.model_of(best.run_id) if best and best.run_id else None
-    if best is None or uri is None or seen.best is None:
+    if best is None or uri is None or report_view.best is None:
         return
-    confirmed = confirmed_lines(seen.confirmation) if seen.confirmation else []
-    facts = Facts(spec, best.number, best.params, best.score or 0.0, best.step, seen.best, confirmed)
+    confirmed = confirmed_lines(report_view.confirmation) if report_view.confirmation else []
+    facts = Facts(spec, best.number, best.params, best.score or 0.0, best.step, report_view.best, confirmed)
     with tempfile.TemporaryDirectory(prefix="omad-card-") as folder:
         policy = Policy.load(tracker.download_model(uri, Path(folder)))
     tracker.register_champion(uri, f"omad-{spec.name}", model_card(facts, uri, policy))

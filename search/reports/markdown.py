@@ -10,9 +10,9 @@ from search.view.views import ENDED, TrialView
 from search.view.wording import count
 
 
-def markdown(seen: ReportView) -> str:
+def markdown(report: ReportView) -> str:
     """The whole report."""
-    study = seen.study
+    study = report.study
     counts = ", ".join(f"{study.count(state)} {state}" for state in ENDED if study.count(state))
     parts = [
         f"# {study.name}",
@@ -20,26 +20,26 @@ def markdown(seen: ReportView) -> str:
     ]
     if study.best is None:
         return "\n\n".join([*parts, "No trial completed, so there is no best one."]) + "\n"
-    if seen.confirmation is not None:
-        parts.append(_confirmed(seen.confirmation))
-    parts += [_returns(seen, study.best), _params(study.best, study.default), _trials(seen)]
+    if report.confirmation is not None:
+        parts.append(_confirmed(report.confirmation))
+    parts += [_returns(report, study.best), _params(study.best, study.default), _trials(report)]
     return "\n\n".join(parts) + "\n"
 
 
-def _returns(seen: ReportView, best: TrialView) -> str:
-    default = seen.study.default
+def _returns(report: ReportView, best: TrialView) -> str:
+    default = report.study.default
     rows = [
-        (f"best, trial {best.number}", seen.best, best.score),
+        (f"best, trial {best.number}", report.best, best.score),
         (
             f"defaults, trial {default.number}" if default else "defaults",
-            seen.default,
+            report.default,
             default.score if default else None,
         ),
-        ("random play", seen.random, None),
+        ("random play", report.random, None),
     ]
     lines = [_row(name, returns, score) for name, returns, score in rows if returns or score is not None]
     head = "| | mean return | 95 % interval over episodes | episodes | score in the search |\n|---|---:|---:|---:|---:|"
-    scored = sum(trial.state == "complete" for trial in seen.study.trials)
+    scored = sum(trial.state == "complete" for trial in report.study.trials)
     return "\n".join(
         ["## Return of the policies of the search on fresh episodes", "", head, *lines, "", chosen(scored)]
     )
@@ -53,27 +53,27 @@ def chosen(scored: int) -> str:
     )
 
 
-def _confirmed(found: ConfirmationView) -> str:
+def _confirmed(confirmation: ConfirmationView) -> str:
     """A value a seed, interquartile mean and interval of each candidate, then the sentence."""
-    seeds = sorted({seed for each in found.candidates for seed in each.values})
+    seeds = sorted({seed for candidate in confirmation.candidates for seed in candidate.values})
     head = [*(f"held-out {seed}" for seed in seeds), "interquartile mean", "95 % interval over seeds"]
     lines = [
         "## Confirmed on held-out seeds",
         "",
-        f"{found.sentence[:1].upper()}{found.sentence[1:]}.",
+        f"{confirmation.sentence[:1].upper()}{confirmation.sentence[1:]}.",
         "",
         f"| | {' | '.join(head)} |",
         f"|---|{'---:|' * len(head)}",
     ]
-    return "\n".join([*lines, *(_candidate(each, seeds) for each in found.candidates)])
+    return "\n".join([*lines, *(_candidate(candidate, seeds) for candidate in confirmation.candidates)])
 
 
-def _candidate(each: CandidateView, seeds: Sequence[int]) -> str:
-    known = each.estimate
-    values = [figure_or_dash(each.values.get(seed)) for seed in seeds]
+def _candidate(candidate: CandidateView, seeds: Sequence[int]) -> str:
+    known = candidate.estimate
+    values = [figure_or_dash(candidate.values.get(seed)) for seed in seeds]
     interval = "" if known is None or known.low is None else f"{known.low:,.1f} to {known.high:,.1f}"
     point = figure_or_dash(known.point if known else None)
-    return f"| {each.name} | {' | '.join([*values, point, interval])} |"
+    return f"| {candidate.name} | {' | '.join([*values, point, interval])} |"
 
 
 def figure_or_dash(value: float | None) -> str:
@@ -82,10 +82,10 @@ def figure_or_dash(value: float | None) -> str:
 
 
 def _row(name: str, returns: Summary | None, score: float | None) -> str:
-    found = ("-", "", "")
+    figures = ("-", "", "")
     if returns is not None:
-        found = (f"{returns.mean:.1f}", f"{returns.low:.1f} to {returns.high:.1f}", str(returns.count))
-    return f"| {name} | {' | '.join(found)} | {'' if score is None else f'{score:.1f}'} |"
+        figures = (f"{returns.mean:.1f}", f"{returns.low:.1f} to {returns.high:.1f}", str(returns.count))
+    return f"| {name} | {' | '.join(figures)} | {'' if score is None else f'{score:.1f}'} |"
 
 
 def _params(best: TrialView, default: TrialView | None) -> str:
@@ -96,8 +96,8 @@ def _params(best: TrialView, default: TrialView | None) -> str:
     return "\n".join(["## Parameters", "", "| parameter | best | defaults |", "|---|---|---|", *lines])
 
 
-def _trials(seen: ReportView) -> str:
-    ranked = sorted(seen.study.trials, key=lambda t: (t.state != "complete", -(t.score or 0.0), t.number))
+def _trials(report: ReportView) -> str:
+    ranked = sorted(report.study.trials, key=lambda t: (t.state != "complete", -(t.score or 0.0), t.number))
     lines = [
         f"| {t.number} | {t.state} | {'' if t.score is None else f'{t.score:.1f}'} | {t.step:,} | {t.note} |"
         for t in ranked

@@ -65,8 +65,8 @@ def claim(
     with since their last progress. A slot that was claimed `max_attempts` times without progress is failed
     instead, and `on_failed` called with its number.
     """
-    while found := _to_train(store, study_id, skip, by.recorded, untried):
-        condition, candidates = found
+    while free := _to_train(store, study_id, skip, by.recorded, untried):
+        condition, candidates = free
         for row in first_then_random(candidates):
             if row.attempt >= by.max_attempts:
                 if _give_up(store, row, condition):

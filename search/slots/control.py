@@ -18,11 +18,11 @@ def change(
     statement = update(Control).where(mine, Control.desired_state.in_(since)).values(dict(values))
     if connection.execute(statement).rowcount == 1:
         return
-    found = connection.scalar(select(Control.desired_state).where(mine))
-    if found is None:
+    state = connection.scalar(select(Control.desired_state).where(mine))
+    if state is None:
         raise StudyNotFound(f"this storage has no study with id {study_id}")
     raise SpecConflict(
-        f"the study is {found} now, as somebody wished at this moment: see `omad-search status`, then try again"
+        f"the study is {state} now, as somebody wished at this moment: see `omad-search status`, then try again"
     )
 
 

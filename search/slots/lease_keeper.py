@@ -76,38 +76,38 @@ class LeaseKeeper:
 
     def hold(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> HeldLease:
         """Renew a lease from now on; `progress` is written with the first renewal."""
-        held = HeldLease(lease)
-        held.progressed_at = time.monotonic()
-        held.progress = dict(progress) if progress is not None else None
+        held_lease = HeldLease(lease)
+        held_lease.progressed_at = time.monotonic()
+        held_lease.progress = dict(progress) if progress is not None else None
         with self._changed:
-            self._holds.append(held)
+            self._holds.append(held_lease)
             self._changed.notify_all()
-        return held
+        return held_lease
 
-    def drop(self, held: HeldLease) -> None:
+    def drop(self, held_lease: HeldLease) -> None:
         """Stop renewing a lease and discard its queued writes."""
         with self._changed:
-            self._holds = [h for h in self._holds if h is not held]
-            self._writes = deque((h, w) for h, w in self._writes if h is not held)
+            self._holds = [h for h in self._holds if h is not held_lease]
+            self._writes = deque((h, w) for h, w in self._writes if h is not held_lease)
 
-    def note_progress(self, held: HeldLease, progress: Mapping[str, Any] | None = None) -> None:
+    def note_progress(self, held_lease: HeldLease, progress: Mapping[str, Any] | None = None) -> None:
         """Note that training progressed; the lease may be renewed for it."""
         with self._changed:
-            held.progressed_at = time.monotonic()
+            held_lease.progressed_at = time.monotonic()
             if progress is not None:
-                held.progress = dict(progress)
+                held_lease.progress = dict(progress)
             self._changed.notify_all()
 
-    def extend(self, held: HeldLease, seconds: float) -> None:
+    def extend(self, held_lease: HeldLease, seconds: float) -> None:
         """Extend the lease once by `seconds`, in which the trainer cannot report."""
         with self._changed:
-            held.extension_seconds, held.progressed_at = seconds, time.monotonic()
+            held_lease.extension_seconds, held_lease.progressed_at = seconds, time.monotonic()
             self._changed.notify_all()
 
-    def submit(self, held: HeldLease, write: Write) -> None:
+    def submit(self, held_lease: HeldLease, write: Write) -> None:
         """Queue a write; returns at once."""
         with self._changed:
-            self._writes.append((held, write))
+            self._writes.append((held_lease, write))
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> bool:
@@ -135,13 +135,13 @@ class LeaseKeeper:
     def _work(self) -> None:
         unavailable_since, pause = None, 0.25
         while (hold_and_write := self._next()) is not None:
-            held, write = hold_and_write
+            held_lease, write = hold_and_write
             try:
-                self._make(held, write)
+                self._make(held_lease, write)
                 unavailable_since, pause = None, 0.25
             except StorageUnavailable as error:
                 unavailable_since = unavailable_since or time.monotonic()
-                self._put_back(held, write)
+                self._put_back(held_lease, write)
                 if time.monotonic() - unavailable_since > self._patience:
                     self._fail(error)
                     return
@@ -157,33 +157,37 @@ class LeaseKeeper:
             self.failure, self._writing = error, False
             self._changed.notify_all()
 
-    def _make(self, held: HeldLease, write: Write | None) -> None:
+    def _make(self, held_lease: HeldLease, write: Write | None) -> None:
         try:
             if write is None:
-                self._renew(held)
-            elif held.lost is None:
-                written = write(held.lease)
+                self._renew(held_lease)
+            elif held_lease.lost is None:
+                written = write(held_lease.lease)
                 if written is not None:
-                    held.update(checkpoints=written.checkpoints, attempt=written.attempt)
+                    held_lease.update(checkpoints=written.checkpoints, attempt=written.attempt)
         except LeaseLost as error:
-            held.lost = error
+            held_lease.lost = error
         with self._changed:
             self._writing = False
             self._changed.notify_all()
 
-    def _renew(self, held: HeldLease) -> None:
+    def _renew(self, held_lease: HeldLease) -> None:
         with self._changed:
-            begun, announced, held.extension_seconds = time.monotonic(), held.extension_seconds, 0.0
-            progress = held.progress
+            begun, announced, held_lease.extension_seconds = (
+                time.monotonic(),
+                held_lease.extension_seconds,
+                0.0,
+            )
+            progress = held_lease.progress
         try:
-            held.desired_state = lease_writes.renew(
-                self._store, held.lease, self._lease_seconds + announced, progress
+            held_lease.desired_state = lease_writes.renew(
+                self._store, held_lease.lease, self._lease_seconds + announced, progress
             )
         except StorageUnavailable:
             with self._changed:
-                held.extension_seconds = max(held.extension_seconds, announced)
+                held_lease.extension_seconds = max(held_lease.extension_seconds, announced)
             raise
-        held.renewed_at = begun
+        held_lease.renewed_at = begun
 
     def _next(self) -> tuple[HeldLease, Write | None] | None:
         """The next write, or a renewal (None for its write) that is due; waited for."""
@@ -201,18 +205,18 @@ class LeaseKeeper:
 
     def _due(self) -> HeldLease | None:
         now = time.monotonic()
-        for held in self._holds:
+        for held_lease in self._holds:
             fresh = (
-                held.progressed_at > held.renewed_at
-                and now - held.progressed_at < FORGOTTEN_AFTER + self._lease_seconds / 2
+                held_lease.progressed_at > held_lease.renewed_at
+                and now - held_lease.progressed_at < FORGOTTEN_AFTER + self._lease_seconds / 2
             )
-            due = held.extension_seconds > 0 or now - held.renewed_at >= self._every
-            if held.lost is None and fresh and due:
-                return held
+            due = held_lease.extension_seconds > 0 or now - held_lease.renewed_at >= self._every
+            if held_lease.lost is None and fresh and due:
+                return held_lease
         return None
 
-    def _put_back(self, held: HeldLease, write: Write | None) -> None:
+    def _put_back(self, held_lease: HeldLease, write: Write | None) -> None:
         with self._changed:
             self._writing = False
-            if write is not None and held in self._holds:
-                self._writes.appendleft((held, write))
+            if write is not None and held_lease in self._holds:
+                self._writes.appendleft((held_lease, write))

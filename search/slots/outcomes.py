@@ -142,10 +142,10 @@ def _named(trials: Iterable[FrozenTrial]) -> set[int]:
 def _rows(store: Store, study: optuna.Study, column: Any, values: Iterable[int]) -> list[Any]:
     ids = sorted(values)
     columns = (Slot.number, Slot.trial_id, Slot.outcome, Slot.value)
-    found: list[Any] = []
+    rows: list[Any] = []
     for n in range(0, len(ids), CHUNK):
         named: ColumnElement[bool] = column.in_(ids[n : n + CHUNK])
         with store.read() as connection:
             query = select(*columns).where(Slot.study_id == study._study_id, named)
-            found += connection.execute(query).all()
-    return found
+            rows += connection.execute(query).all()
+    return rows

@@ -71,7 +71,7 @@ def open_study(store: Reader, name: str) -> StudyHandle:
 
 def refuse_deleted(store: Reader, handle: StudyHandle) -> None:
     """Raise StudyDeleted for a study that was there and is not any more."""
-    if (found := _find(store, handle.name)) is None or found.uid != handle.uid:
+    if (current := _find(store, handle.name)) is None or current.uid != handle.uid:
         raise StudyDeleted(f"study {handle.name!r} was deleted from storage {store.address}")
 
 
@@ -129,9 +129,9 @@ def _create(
         load_if_exists=True,
     )
     if study.directions != [StudyDirection.MAXIMIZE]:
-        found = ", ".join(direction.name.lower() for direction in study.directions)
+        directions = ", ".join(direction.name.lower() for direction in study.directions)
         raise SpecConflict(
-            f"storage {store.address} has an Optuna study {name!r} of another kind ({found}; it must maximize "
+            f"storage {store.address} has an Optuna study {name!r} of another kind ({directions}; it must maximize "
             "one value); choose another name with --study"
         )
     if study.user_attrs.get(ARRIVING):
@@ -151,9 +151,9 @@ def _create(
 
 
 def _enqueue_once(study: optuna.Study, enqueue: Sequence[Mapping[str, Any]]) -> None:
-    there = {trial.user_attrs.get(START) for trial in study.get_trials(deepcopy=False)}
+    enqueued = {trial.user_attrs.get(START) for trial in study.get_trials(deepcopy=False)}
     for location, params in enumerate(enqueue):
-        if location not in there:
+        if location not in enqueued:
             study.enqueue_trial(dict(params), user_attrs={START: location})
 
 

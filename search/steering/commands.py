@@ -52,13 +52,13 @@ def want(store: Store, handle: StudyHandle, state: DesiredState) -> None:
 
 def _counts(store: Store, handle: StudyHandle) -> list[budget.Counts]:
     """Of a search and its confirmation."""
-    return [budget.counts(store, each.study_id) for each in pair(store, handle)]
+    return [budget.counts(store, study.study_id) for study in pair(store, handle)]
 
 
 def pause(store: Store, handle: StudyHandle) -> bool:
     """Have all workers wait; False, and nothing changes, where no trial is left. Raises SpecConflict as `want`."""
     refuse_moved(store, handle)
-    if all(each.ended for each in _counts(store, handle)):
+    if all(counts.ended for counts in _counts(store, handle)):
         return False
     want(store, handle, "paused")
     return True
@@ -67,7 +67,7 @@ def pause(store: Store, handle: StudyHandle) -> bool:
 def stop(store: Store, handle: StudyHandle) -> bool:
     """Have all workers leave; False, and nothing changes, where nothing is left. Raises SpecConflict as `want`."""
     refuse_moved(store, handle)
-    if all(each.over for each in _counts(store, handle)):
+    if all(counts.over for counts in _counts(store, handle)):
         return False
     want(store, handle, "stopping")
     return True
@@ -76,7 +76,7 @@ def stop(store: Store, handle: StudyHandle) -> bool:
 def refuse_idle(store: Store, handle: StudyHandle) -> None:
     """Raise SpecConflict where a worker that begins now would leave at once: moved, ended or stopping studies."""
     refuse_moved(store, handle)
-    if all(each.over for each in _counts(store, handle)):
+    if all(counts.over for counts in _counts(store, handle)):
         raise SpecConflict(
             f"study {handle.name!r} has ended: `omad-search extend {handle.name} --trials +20` adds trials, "
             f"`omad-search retry {handle.name} --failed` tries failed ones again"

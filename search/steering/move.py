@@ -73,23 +73,23 @@ def move_all(
     `copy_runs` copies their MLflow runs to the tracking server `tracking`, while no worker trains; old id to new id.
     Can be repeated after an interruption. Raises SpecConflict where a name is taken, or workers hold slots.
     """
-    for each in searches:
-        refuse_confirmation(each, "moved")
-    pairs = [pair(source, each) for each in searches]
+    for study in searches:
+        refuse_confirmation(study, "moved")
+    pairs = [pair(source, study) for study in searches]
     left = [
-        each for search, *others in pairs if search.desired_state != "moved" for each in (search, *others)
+        study for search, *others in pairs if search.desired_state != "moved" for study in (search, *others)
     ]
     with ExitStack() as leaving:
-        for each in left:
-            leaving.enter_context(departing(source, each, target.address))
+        for study in left:
+            leaving.enter_context(departing(source, study, target.address))
         runs = copy_runs() if left else {}
-        copied = {each: _copy(source, each, target, runs, tracking) for each in left}
+        copied = {study: _copy(source, study, target, runs, tracking) for study in left}
         for search, *_ in pairs:
             if search in copied:
                 carry_wish(source, search, target)
-        for each in left:
+        for study in left:
             with source.guard():
-                source.rdb.set_study_user_attr(each.study_id, MOVED_TO, target.address)
+                source.rdb.set_study_user_attr(study.study_id, MOVED_TO, target.address)
         # The old storage first: between the two writes no worker may train, afterwards only in the new one.
         close(source, copied)
     return _all_arrived(source, pairs, target)
@@ -112,19 +112,17 @@ def _copy(
 def _all_arrived(source: Store, pairs: Sequence[Sequence[StudyHandle]], target: Store) -> list[StudyHandle]:
     """Open confirmations before their searches: a worker of these would make and train second ones."""
     for _, *confirmations in pairs:
-        for each in confirmations:
-            if not _has_arrived(target, each):
-                _open_copy(source, each, target)
+        for confirmation in confirmations:
+            if not _has_arrived(target, confirmation):
+                _open_copy(source, confirmation, target)
     return [_open_copy(source, search, target) for search, *_ in pairs]
 
 
 def _has_arrived(target: Store, handle: StudyHandle) -> bool:
     with target.guard():
         names = {s.study_name: s for s in target.rdb.get_all_studies()}
-    there = names.get(handle.name)
-    return bool(
-        there and there.user_attrs.get(STUDY_UID) == handle.uid and not there.user_attrs.get(ARRIVING)
-    )
+    copy = names.get(handle.name)
+    return bool(copy and copy.user_attrs.get(STUDY_UID) == handle.uid and not copy.user_attrs.get(ARRIVING))
 
 
 def move_runs(
@@ -141,13 +139,13 @@ def move_runs(
     studies = [each for search in searches for each in pair(store, search)]
     with ExitStack() as leaving:
         where = tracking or "another tracking server"
-        before = {each: leaving.enter_context(departing(store, each, where)) for each in studies}
+        before = {study: leaving.enter_context(departing(store, study, where)) for study in studies}
         runs = copy_runs()
         with store.write() as connection:
-            for each in studies:
-                _readdress(connection, each, runs)
-                values = {"desired_state": before[each], **_tracking_columns(each, runs, tracking)}
-                control.change(connection, each.study_id, values, ON_ITS_WAY)
+            for study in studies:
+                _readdress(connection, study, runs)
+                values = {"desired_state": before[study], **_tracking_columns(study, runs, tracking)}
+                control.change(connection, study.study_id, values, ON_ITS_WAY)
 
 
 def _readdress(connection: Connection, handle: StudyHandle, runs: Mapping[str, str]) -> None:
@@ -182,14 +180,18 @@ def _open_copy(source: Store, handle: StudyHandle, target: Store) -> StudyHandle
     """Admit workers in the new storage, which is complete now. Raises SpecConflict where it is not."""
     with target.guard():
         names = {s.study_name: s for s in target.rdb.get_all_studies()}
-    there = names.get(handle.name)
-    if there is None or there.user_attrs.get(STUDY_UID) != handle.uid or not there.user_attrs.get(ARRIVING):
+    existing = names.get(handle.name)
+    if (
+        existing is None
+        or existing.user_attrs.get(STUDY_UID) != handle.uid
+        or not existing.user_attrs.get(ARRIVING)
+    ):
         refuse_moved(source, open_study(source, handle.name))
-    elif budget.counts(target, there._study_id).total:
-        if read_desired_state(target, there._study_id) == "moving":
-            budget.set_desired_state(target, there._study_id, "running", ON_ITS_WAY)
+    elif budget.counts(target, existing._study_id).total:
+        if read_desired_state(target, existing._study_id) == "moving":
+            budget.set_desired_state(target, existing._study_id, "running", ON_ITS_WAY)
         with target.guard():
-            target.rdb.set_study_user_attr(there._study_id, ARRIVING, False)
+            target.rdb.set_study_user_attr(existing._study_id, ARRIVING, False)
     return open_study(target, handle.name)
 
 
@@ -197,13 +199,13 @@ def _make(source: Store, handle: StudyHandle, target: Store) -> int:
     """An empty study of this name, with all attributes of the old one. Raises SpecConflict."""
     with target.creation_lock(), target.guard():
         names = {s.study_name: s for s in target.rdb.get_all_studies()}
-        if there := names.get(handle.name):
-            same = there.user_attrs.get(STUDY_UID) == handle.uid
-            if not (same and there.user_attrs.get(ARRIVING)):
+        if existing := names.get(handle.name):
+            same = existing.user_attrs.get(STUDY_UID) == handle.uid
+            if not (same and existing.user_attrs.get(ARRIVING)):
                 raise SpecConflict(f"storage {target.address} has a study {handle.name!r} already")
             log.info("an earlier move of study %s was interrupted; it begins again", handle.name)
-            target.rdb.delete_study(there._study_id)
-            _forget(target, there._study_id)
+            target.rdb.delete_study(existing._study_id)
+            _forget(target, existing._study_id)
         new = target.rdb.create_new_study([optuna.study.StudyDirection.MAXIMIZE], handle.name)
         target.rdb.set_study_user_attr(new, ARRIVING, True)
         for key, value in source.rdb.get_study_user_attrs(handle.study_id).items():
@@ -270,9 +272,9 @@ def _write_rows(
         named = {row["trial_id"] for table in (Slot, EvaluationRow) for row in rows[table]} - {None}
         leftovers.take_trials(connection, control["study_id"], sorted(named))
         connection.execute(insert(Control).values(**control, created_at=now() - age_seconds))
-        for table, found in rows.items():
-            if found:
-                connection.execute(insert(table), found)
+        for table, table_rows in rows.items():
+            if table_rows:
+                connection.execute(insert(table), table_rows)
 
 
 def _slot(

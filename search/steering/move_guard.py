@@ -50,13 +50,13 @@ def departing(store: Store, handle: StudyHandle, to: str) -> Iterator[DesiredSta
 
 def refuse_held(store: Store, handle: StudyHandle) -> None:
     """Raise SpecConflict while workers hold slots of the study: they would continue in the old storage."""
-    held = [r for r in budget.rows(store, handle.study_id) if (r.expires_in or 0.0) > 0.0 and r.owner]
-    if held:
-        who = ", ".join(sorted({str(row.owner) for row in held}))
+    leased = [r for r in budget.rows(store, handle.study_id) if (r.expires_in or 0.0) > 0.0 and r.owner]
+    if leased:
+        who = ", ".join(sorted({str(row.owner) for row in leased}))
         raise SpecConflict(
-            f"study {handle.name!r} has {count(len(held), 'slot')} in the hands of {who}: stop them first with "
+            f"study {handle.name!r} has {count(len(leased), 'slot')} in the hands of {who}: stop them first with "
             f"`omad-search stop {handle.name}`, and wait until they have left; "
-            f"of workers that were killed the slots are free in {max(r.expires_in or 0.0 for r in held):.0f} s"
+            f"of workers that were killed the slots are free in {max(r.expires_in or 0.0 for r in leased):.0f} s"
         )
 
 

@@ -111,13 +111,13 @@ def foreign_tables(engine: Engine) -> list[str]:
     Where Optuna's own version is there, its tables are its own, of whatever release.
     """
     inspector = inspect(engine)
-    there = set(inspector.get_table_names())
+    names = set(inspector.get_table_names())
     expected = {**Base.metadata.tables}
-    if VersionInfoModel.__tablename__ not in there:
+    if VersionInfoModel.__tablename__ not in names:
         expected |= BaseModel.metadata.tables
     return [
         name
         for name, table in sorted(expected.items())
-        if name in there
+        if name in names
         and not set(table.columns.keys()) <= {column["name"] for column in inspector.get_columns(name)}
     ]

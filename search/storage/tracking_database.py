@@ -24,13 +24,13 @@ def prepare(storage: str, artifacts: Path) -> str:
     kind = backend(url)
     if kind is POSTGRESQL:
         _create(url, f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"')
-        own = url.update_query_dict({"options": f"-csearch_path={SCHEMA}"})
+        database = url.update_query_dict({"options": f"-csearch_path={SCHEMA}"})
     elif kind is MYSQL:
         _create(url, f"CREATE DATABASE IF NOT EXISTS `{url.database}_{SCHEMA}`")
-        own = url.set(database=f"{url.database}_{SCHEMA}")
+        database = url.set(database=f"{url.database}_{SCHEMA}")
     else:
-        own = url.set(database=str(artifacts.resolve() / "mlflow.db"))
-    return own.render_as_string(hide_password=False)
+        database = url.set(database=str(artifacts.resolve() / "mlflow.db"))
+    return database.render_as_string(hide_password=False)
 
 
 def _make_folder(folder: Path) -> None:

@@ -14,26 +14,26 @@ SINGLE = (
 
 def of_search(report: ReportView) -> dict[str, str]:
     """Attributes of a search that has ended: its best trial, what held on held-out seeds, its model."""
-    best, found = report.study.best, report.confirmation
+    best, confirmation = report.study.best, report.confirmation
     if best is None:
         return {"best": "no trial completed"}
     said = {
         "best": f"trial {best.number}; its score in the search flatters, as the best of many noisy values"
     }
-    if found is not None:
-        said |= {"confirmed": found.sentence, "confirmation": f"study {found.study.name}"}
+    if confirmation is not None:
+        said |= {"confirmed": confirmation.sentence, "confirmation": f"study {confirmation.study.name}"}
     return said | {"model": f"models:/omad-{report.study.name}@champion"}
 
 
-def of_confirmation(found: ConfirmationView) -> dict[str, str]:
+def of_confirmation(confirmation: ConfirmationView) -> dict[str, str]:
     """Attributes of a confirmation: first what it showed, as the dashboard shows five; what its trials are."""
     values = {
-        each.name: f"{each.estimate.point:.4g} over {len(each.values)} held-out seeds"
-        for each in found.candidates
-        if each.estimate
+        candidate.name: f"{candidate.estimate.point:.4g} over {len(candidate.values)} held-out seeds"
+        for candidate in confirmation.candidates
+        if candidate.estimate
     }
-    search = found.study.parent
-    said = {"confirmed": f"{search}: {found.sentence}", "about": SINGLE.format(search)}
+    search = confirmation.study.parent
+    said = {"confirmed": f"{search}: {confirmation.sentence}", "about": SINGLE.format(search)}
     return {**said, "confirms": f"study {search}", **values}
 
 

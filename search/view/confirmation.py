@@ -65,12 +65,12 @@ class ConfirmationView:
     @property
     def best(self) -> CandidateView | None:
         """What the search found best; None while it is not among those that are trained."""
-        return next((each for each in self.candidates if each.best), None)
+        return next((candidate for candidate in self.candidates if candidate.best), None)
 
     @property
     def default(self) -> CandidateView | None:
         """The untuned parameters."""
-        return next((each for each in self.candidates if each.default), None)
+        return next((candidate for candidate in self.candidates if candidate.default), None)
 
 
 def read(store: Reader, search: StudyHandle, tracking: str = "") -> ConfirmationView | None:
@@ -82,8 +82,8 @@ def read(store: Reader, search: StudyHandle, tracking: str = "") -> Confirmation
         view = status.read(moment, handle, tracking)
         best = _best_key(moment, search, StudySpec.from_json(handle.spec).config.env_steps)
         trials = all_trials(moment, handle.study_id)
-    found = _compare_with_defaults(_gather_candidates(trials, view, best))
-    return ConfirmationView(view, found, _sentence(view, found))
+    candidates = _compare_with_defaults(_gather_candidates(trials, view, best))
+    return ConfirmationView(view, candidates, _sentence(view, candidates))
 
 
 def _best_key(store: Reader, search: StudyHandle, env_steps: int) -> str:
@@ -102,7 +102,7 @@ def _without_seed(configuration: Mapping[str, Any]) -> str:
 def _gather_candidates(trials: Sequence[FrozenTrial], view: StudyView, best: str) -> list[CandidateView]:
     """The trainings by configuration: what is the same under two numbers is one candidate."""
     shown = {trial.number: trial for trial in view.trials if trial.state != "waiting"}
-    found: dict[str, CandidateView] = {}
+    by_key: dict[str, CandidateView] = {}
     for trial in trials:
         given = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         if CONFIGURATION not in trial.user_attrs or CANDIDATE not in given or SEED not in given:
@@ -111,15 +111,17 @@ def _gather_candidates(trials: Sequence[FrozenTrial], view: StudyView, best: str
         if here is None and trial.state.is_finished():
             continue  # tried again since, as another trial
         key = _without_seed(trial.user_attrs[CONFIGURATION])
-        before = found.get(key) or CandidateView(given[CANDIDATE], False, key == best, {}, {})
-        found[key] = replace(
+        before = by_key.get(key) or CandidateView(given[CANDIDATE], False, key == best, {}, {})
+        by_key[key] = replace(
             before,
             default=before.default or bool(trial.user_attrs.get(DEFAULTS)),
             values={**before.values, given[SEED]: _value(here) if here is not None else None},
             trainings={**before.trainings, **({given[SEED]: here} if here is not None else {})},
             notes={**before.notes, **({given[SEED]: here.state} if here and here.state in STUMBLED else {})},
         )
-    return sorted(found.values(), key=lambda each: (not each.best, not each.default, each.trial))
+    return sorted(
+        by_key.values(), key=lambda candidate: (not candidate.best, not candidate.default, candidate.trial)
+    )
 
 
 STUMBLED = ("diverged", "failed", "pruned")
@@ -135,41 +137,43 @@ def _value(trial: TrialView) -> float | None:
     return finite[-1] if finite else None
 
 
-def _compare_with_defaults(found: Sequence[CandidateView]) -> list[CandidateView]:
+def _compare_with_defaults(candidates: Sequence[CandidateView]) -> list[CandidateView]:
     """With estimates, differences to the defaults, and corrected p-values of those beside the best."""
-    default = next((each for each in found if each.default), None)
-    known = [_with_difference(_with_estimate(each), default) for each in found]
+    default = next((candidate for candidate in candidates if candidate.default), None)
+    known = [_with_difference(_with_estimate(candidate), default) for candidate in candidates]
     others = {
-        n: each.difference.p_value
-        for n, each in enumerate(known)
-        if not each.best and each.difference is not None and each.difference.p_value is not None
+        n: candidate.difference.p_value
+        for n, candidate in enumerate(known)
+        if not candidate.best
+        and candidate.difference is not None
+        and candidate.difference.p_value is not None
     }
     corrected = holm(others)
-    return [replace(each, p_corrected=corrected.get(n)) for n, each in enumerate(known)]
+    return [replace(candidate, p_corrected=corrected.get(n)) for n, candidate in enumerate(known)]
 
 
-def _with_estimate(each: CandidateView) -> CandidateView:
-    values = [each.values[seed] for seed in sorted(each.values)]
+def _with_estimate(candidate: CandidateView) -> CandidateView:
+    values = [candidate.values[seed] for seed in sorted(candidate.values)]
     whole = [value for value in values if value is not None]
-    return replace(each, estimate=estimate(whole)) if whole and len(whole) == len(values) else each
+    return replace(candidate, estimate=estimate(whole)) if whole and len(whole) == len(values) else candidate
 
 
-def _with_difference(each: CandidateView, default: CandidateView | None) -> CandidateView:
+def _with_difference(candidate: CandidateView, default: CandidateView | None) -> CandidateView:
     """Only where both have a value of every seed that either was to be trained with."""
-    if default is None or each.default or not default.values:
-        return each
-    seeds = sorted(default.values.keys() & each.values.keys())
-    pairs = [(each.values[seed], default.values[seed]) for seed in seeds]
+    if default is None or candidate.default or not default.values:
+        return candidate
+    seeds = sorted(default.values.keys() & candidate.values.keys())
+    pairs = [(candidate.values[seed], default.values[seed]) for seed in seeds]
     whole = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not whole or len(whole) < len(pairs):
-        return each
-    return replace(each, difference=compare([a for a, _ in whole], [b for _, b in whole]))
+        return candidate
+    return replace(candidate, difference=compare([a for a, _ in whole], [b for _, b in whole]))
 
 
-def _sentence(view: StudyView, found: Sequence[CandidateView]) -> str:
-    best = next((each for each in found if each.best), None)
-    default = next((each for each in found if each.default), None)
-    if missing := _missing(view, found):
+def _sentence(view: StudyView, candidates: Sequence[CandidateView]) -> str:
+    best = next((candidate for candidate in candidates if candidate.best), None)
+    default = next((candidate for candidate in candidates if candidate.default), None)
+    if missing := _missing(view, candidates):
         return missing
     if best is not None and best.default:
         return "the search found nothing better than the defaults"
@@ -178,9 +182,14 @@ def _sentence(view: StudyView, found: Sequence[CandidateView]) -> str:
     return comparison_sentence(best.difference) + _diverged(best, default)
 
 
-def _missing(view: StudyView, found: Sequence[CandidateView]) -> str:
+def _missing(view: StudyView, candidates: Sequence[CandidateView]) -> str:
     """Why nothing can be said yet; empty where it can."""
-    failed = [_which(each, seed) for each in found for seed, note in each.notes.items() if note == "failed"]
+    failed = [
+        _which(candidate, seed)
+        for candidate in candidates
+        for seed, note in candidate.notes.items()
+        if note == "failed"
+    ]
     if failed:
         return (
             f"nothing can be said before {', '.join(failed)} trained to the end: "
@@ -189,13 +198,18 @@ def _missing(view: StudyView, found: Sequence[CandidateView]) -> str:
     ended = sum(trial.ended for trial in view.trials)
     if ended < len(view.trials):
         return f"not confirmed yet: {ended} of {len(view.trials)} held-out trainings have ended"
-    if lost := [_which(each, seed) for each in found for seed, value in each.values.items() if value is None]:
+    if lost := [
+        _which(candidate, seed)
+        for candidate in candidates
+        for seed, value in candidate.values.items()
+        if value is None
+    ]:
         return f"nothing can be said: {', '.join(lost)} ended before the first evaluation"
     return ""
 
 
-def _which(each: CandidateView, seed: int) -> str:
-    return f"held-out {seed} of {'defaults' if each.default else f'trial {each.trial}'}"
+def _which(candidate: CandidateView, seed: int) -> str:
+    return f"held-out {seed} of {'defaults' if candidate.default else f'trial {candidate.trial}'}"
 
 
 def _diverged(*candidates: CandidateView) -> str:
@@ -205,18 +219,16 @@ def _diverged(*candidates: CandidateView) -> str:
     return f"; {', '.join(names)} diverged and {counts} with the last finite value" if names else ""
 
 
-def comparison_sentence(found: PairedDifference) -> str:
+def comparison_sentence(paired: PairedDifference) -> str:
     """Such as `better than the defaults on 3 of 3 held-out seeds: +515 [+210, +820]`."""
-    known = found.difference
+    known = paired.difference
     if known.low is None or known.high is None:
         values = ", ".join(signed(value, max(map(abs, known.values))) for value in known.values)
-        return (
-            f"not shown to be better than the defaults: {values} on {found.seeds} held-out seeds; {known.why}"
-        )
+        return f"not shown to be better than the defaults: {values} on {paired.seeds} held-out seeds; {known.why}"
     scale = max(abs(known.low), abs(known.high))
     figures = f"{signed(known.point, scale)} [{signed(known.low, scale)}, {signed(known.high, scale)}]"
-    if found.better:
-        return f"better than the defaults on {found.won} of {found.seeds} held-out seeds: {figures}"
+    if paired.better:
+        return f"better than the defaults on {paired.won} of {paired.seeds} held-out seeds: {figures}"
     return f"not shown to be better than the defaults: {figures}"
 
 
@@ -226,54 +238,56 @@ def signed(value: float, scale: float) -> str:
     return f"{value:+,.{min(decimals, 6)}f}"
 
 
-def confirmed_lines(found: ConfirmationView) -> list[str]:
+def confirmed_lines(confirmation: ConfirmationView) -> list[str]:
     """The sentence, and a line each of the best and the defaults: point, interval, a value a seed."""
-    lines = [f"Confirmed on held-out seeds: {found.sentence}."]
-    for each in found.candidates:
-        if each.estimate is not None:
-            known = each.estimate
+    lines = [f"Confirmed on held-out seeds: {confirmation.sentence}."]
+    for candidate in confirmation.candidates:
+        if candidate.estimate is not None:
+            known = candidate.estimate
             interval = "" if known.low is None else f" [{known.low:,.1f}, {known.high:,.1f}]"
             values = ", ".join(f"{value:,.1f}" for value in known.values)
-            lines.append(f"{each.name}: {known.point:,.1f}{interval}, over seeds {values}.")
+            lines.append(f"{candidate.name}: {known.point:,.1f}{interval}, over seeds {values}.")
     return lines
 
 
-def confirmed_tags(found: ConfirmationView) -> dict[str, str]:
+def confirmed_tags(confirmation: ConfirmationView) -> dict[str, str]:
     """For the study's run in MLflow."""
-    tags = {"omad.confirmed": found.sentence}
-    if found.best is not None and found.best.estimate is not None:
-        known = found.best.estimate
+    tags = {"omad.confirmed": confirmation.sentence}
+    if confirmation.best is not None and confirmation.best.estimate is not None:
+        known = confirmation.best.estimate
         interval = "" if known.low is None else f" [{known.low:.1f}, {known.high:.1f}]"
         tags["omad.confirmed_return"] = f"{known.point:.1f}{interval}"
     return tags
 
 
-def as_document(found: ConfirmationView) -> dict[str, Any]:
+def as_document(confirmation: ConfirmationView) -> dict[str, Any]:
     """The confirmed figures as plain data."""
     return {
-        "study": found.study.name,
-        "sentence": found.sentence,
-        "ended": found.study.ended,
-        "candidates": [candidate_document(each) for each in found.candidates],
+        "study": confirmation.study.name,
+        "sentence": confirmation.sentence,
+        "ended": confirmation.study.ended,
+        "candidates": [candidate_document(candidate) for candidate in confirmation.candidates],
     }
 
 
-def candidate_document(each: CandidateView) -> dict[str, Any]:
+def candidate_document(candidate: CandidateView) -> dict[str, Any]:
     """One candidate's figures as plain data."""
     return {
-        "trial": each.trial,
-        "best": each.best,
-        "default": each.default,
-        "values": {str(seed): each.values[seed] for seed in sorted(each.values)},
-        "notes": {str(seed): note for seed, note in each.notes.items()},
-        "interquartile_mean": each.estimate.point if each.estimate else None,
-        "interval": interval_ends(each.estimate),
-        "difference": each.difference.difference.point if each.difference else None,
-        "difference_interval": interval_ends(each.difference.difference) if each.difference else None,
-        "seeds_won": each.difference.won if each.difference else None,
-        "better": each.difference.better if each.difference else None,
-        "p_value": each.difference.p_value if each.difference else None,
-        "p_value_corrected": each.p_corrected,
+        "trial": candidate.trial,
+        "best": candidate.best,
+        "default": candidate.default,
+        "values": {str(seed): candidate.values[seed] for seed in sorted(candidate.values)},
+        "notes": {str(seed): note for seed, note in candidate.notes.items()},
+        "interquartile_mean": candidate.estimate.point if candidate.estimate else None,
+        "interval": interval_ends(candidate.estimate),
+        "difference": candidate.difference.difference.point if candidate.difference else None,
+        "difference_interval": interval_ends(candidate.difference.difference)
+        if candidate.difference
+        else None,
+        "seeds_won": candidate.difference.won if candidate.difference else None,
+        "better": candidate.difference.better if candidate.difference else None,
+        "p_value": candidate.difference.p_value if candidate.difference else None,
+        "p_value_corrected": candidate.p_corrected,
     }
 
 

@@ -79,8 +79,8 @@ def read(
 
 def _without_dead_worker(slot: SlotRow) -> SlotRow:
     """The slot; where its worker was one of this machine and is gone, with a lease that has run out."""
-    held = (slot.expires_in or 0.0) > 0.0 and slot.progress.get("token") == slot.token
-    return replace(slot, expires_in=0.0) if held and liveness.is_gone(slot.progress) else slot
+    is_held = (slot.expires_in or 0.0) > 0.0 and slot.progress.get("token") == slot.token
+    return replace(slot, expires_in=0.0) if is_held and liveness.is_gone(slot.progress) else slot
 
 
 def _whole(slots: Sequence[SlotRow], recent: int) -> set[int]:

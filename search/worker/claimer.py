@@ -107,11 +107,11 @@ class Claimer:
     def _runner(self, lease: Lease, trial: Trial, configs: tuple[TrainConfig, ...]) -> TrialRunner:
         context = self._context
         step = max((ref.step for ref in lease.checkpoints), default=0)
-        held = context.lease_keeper.hold(lease, identity() | {"token": lease.token, "step": step})
+        held_lease = context.lease_keeper.hold(lease, identity() | {"token": lease.token, "step": step})
         folder = context.folder(lease)
         checkpoints = CheckpointStore(folder, lease.token, context.location.workdir)
         spool = Spool(folder / lease_folder(lease.token))
         info = context.run_info(lease, trial, configs[0])
-        recording = TrialRun(context, held, context.parent, info, spool)
-        transfer = CheckpointTransfer(context, held, checkpoints, recording)
-        return TrialRunner(context, held, trial, configs, spool, transfer, recording)
+        recording = TrialRun(context, held_lease, context.parent, info, spool)
+        transfer = CheckpointTransfer(context, held_lease, checkpoints, recording)
+        return TrialRunner(context, held_lease, trial, configs, spool, transfer, recording)

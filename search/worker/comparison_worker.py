@@ -78,38 +78,40 @@ class ComparisonWorker:
     def _next(self) -> StudyHandle | None:
         """The study to take up; waited for. None where nothing is left, or it is to leave."""
         while not self.stopping:
-            found = patiently(self._look, self._patience_seconds)
-            if study := neediest(found, os.getpid()):
+            vacancies = patiently(self._look, self._patience_seconds)
+            if study := neediest(vacancies, os.getpid()):
                 return study
-            left_over = [each.study for each in found if each.left_over]
-            if study := next((each for each in left_over if each.study_id not in self._attended), None):
+            left_over = [candidate.study for candidate in vacancies if candidate.left_over]
+            if study := next(
+                (candidate for candidate in left_over if candidate.study_id not in self._attended), None
+            ):
                 return study
-            if all(each.ended for each in found):
+            if all(candidate.ended for candidate in vacancies):
                 return None
             self._pause()
         return None
 
     def _look(self) -> list[Vacancy]:
         """Searches and confirmations that are to be worked on; of paused ones no trial is free."""
-        found = []
+        vacancies = []
         for search in members(self._store, self._comparison):
             asked = read_desired_state(self._store, search.study_id, search.tracking_run)
             if asked in (*MOVE_STATES, "stopping"):
                 continue
             for each in (search, *self._confirmation(search)):
                 known = vacancy(self._store, each)
-                found.append(known if asked == "running" else Vacancy(each, 0, 0, False, known.ended))
-        return found
+                vacancies.append(known if asked == "running" else Vacancy(each, 0, 0, False, known.ended))
+        return vacancies
 
     def _confirmation(self, search: StudyHandle) -> list[StudyHandle]:
         """That of a search, made where it is due; none of one that is moved at this moment."""
         try:
-            found = ensure(self._store, search)
+            handle = ensure(self._store, search)
         except SpecConflict:
             if read_desired_state(self._store, search.study_id, search.tracking_run) not in MOVE_STATES:
                 raise
             return []
-        return [] if found is None else [found]
+        return [] if handle is None else [handle]
 
     def _pause(self) -> None:
         """Wait a little; in short pieces, because a signal does not end a sleep."""

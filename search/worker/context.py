@@ -134,11 +134,11 @@ class WorkerContext:
         """Folder of a slot on this machine."""
         return self.location.workdir.slot(self.spec.name, self.handle.uid, lease.number)
 
-    def load(self, held: HeldLease) -> LoadedCheckpoint | None:
+    def load(self, held_lease: HeldLease) -> LoadedCheckpoint | None:
         """The newest checkpoint that can be read; fetching it renews the lease. Raises TrackingUnavailable."""
-        note_progress = partial(self.lease_keeper.note_progress, held)
-        folder, workdir = self.folder(held.lease), self.location.workdir
-        return load_newest(held.lease, folder, workdir, self.tracker, note_progress)
+        note_progress = partial(self.lease_keeper.note_progress, held_lease)
+        folder, workdir = self.folder(held_lease.lease), self.location.workdir
+        return load_newest(held_lease.lease, folder, workdir, self.tracker, note_progress)
 
     def give_back(self, lease: Lease) -> None:
         """Release a slot, unless the lease was lost."""
@@ -163,7 +163,7 @@ class WorkerContext:
 
     def _tags(self, lease: Lease, number: int, config: TrainConfig) -> Mapping[str, str]:
         seeds = (config.seed,) if self.spec.parent else self.spec.training_seeds
-        own: dict[str, Any] = {
+        tags: dict[str, Any] = {
             "kind": self.spec.kind,
             "task": self.spec.task,
             "trial": number,
@@ -173,7 +173,7 @@ class WorkerContext:
             "attempt": lease.attempt,
             "seeds": " ".join(map(str, seeds)),
         }
-        return {f"omad.{name}": str(value) for name, value in own.items()} | source_tags(self._facts)
+        return {f"omad.{name}": str(value) for name, value in tags.items()} | source_tags(self._facts)
 
 
 def generation_name(trial: int, restarted: int | None) -> str:

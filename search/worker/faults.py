@@ -69,16 +69,16 @@ PROBE_SECONDS = 120.0
 def kind_of(error: BaseException, device: str) -> str:
     """The kind of fault that an error is, a key of FAULTS."""
     causes = list(_causes(error))
-    foreign = any(isinstance(each, (TaskError, EnvironmentFailed)) for each in causes)
+    foreign = any(isinstance(cause, (TaskError, EnvironmentFailed)) for cause in causes)
     known = MACHINE_ERRORS if foreign else {**MACHINE_ERRORS, **OUR_FILES_ERRORS}
-    for each in causes:
-        if isinstance(each, OSError) and (kind := known.get(each.errno or 0)):
+    for cause in causes:
+        if isinstance(cause, OSError) and (kind := known.get(cause.errno or 0)):
             return kind
-        if isinstance(each, NotFinite):
+        if isinstance(cause, NotFinite):
             return "not finite"
-        if isinstance(each, MemoryError) and _memory_is_scarce():
+        if isinstance(cause, MemoryError) and _memory_is_scarce():
             return "out of memory"
-        if isinstance(each, (SystemExit, KeyboardInterrupt)):
+        if isinstance(cause, (SystemExit, KeyboardInterrupt)):
             return "exits"
     if device != "cpu" and not _answers(device):
         return "breaks the device" if _answers_others(device) else "device gone"

@@ -112,10 +112,10 @@ def resume_recording(
 ) -> StudyHandle:
     """The study with its own run, shown as running; one that cannot be had now is made later."""
     try:
-        found = patiently(lambda: ensure_recorded(store, study, tracker), patience_seconds)
-        if found.tracking_run is not None:
-            tracker.resume_run(found.tracking_run)
+        recorded = patiently(lambda: ensure_recorded(store, study, tracker), patience_seconds)
+        if recorded.tracking_run is not None:
+            tracker.resume_run(recorded.tracking_run)
     except TrackingUnavailable as error:
         log.warning("%s; work begins without it", error)
         return study
-    return found
+    return recorded

@@ -87,33 +87,33 @@ class Recovery:
             context.patiently(lambda: lease_writes.publish(context.store, lease))
             return
         trial = context.patiently(lambda: read_trial(context.store, lease))
-        held = context.lease_keeper.hold(lease)
+        held_lease = context.lease_keeper.hold(lease)
         try:
             info = context.run_info(lease, trial, self._config_of(trial))
             spool = Spool(context.folder(lease) / lease_folder(lease.token))
-            run = SlotRun(context, held, context.parent, info, spool)
+            run = SlotRun(context, held_lease, context.parent, info, spool)
             run.open()
-            loaded = context.load(held)
+            loaded = context.load(held_lease)
         except TrackingError as error:
             log.warning("trial %d cannot be published yet: %s", trial.number, error)
-            context.lease_keeper.drop(held)
+            context.lease_keeper.drop(held_lease)
             context.give_back(lease)  # not an attempt that counts: no worker died of it
             return
-        if self._leaves_to_others(held, loaded, trial.number):
+        if self._leaves_to_others(held_lease, loaded, trial.number):
             return
-        self._publisher.submit(held, run, self._result(lease, trial, loaded, spool))
+        self._publisher.submit(held_lease, run, self._result(lease, trial, loaded, spool))
         context.send(DRAIN_SECONDS, self._publisher.keep)
 
-    def _leaves_to_others(self, held: HeldLease, loaded: LoadedCheckpoint | None, number: int) -> bool:
+    def _leaves_to_others(self, held_lease: HeldLease, loaded: LoadedCheckpoint | None, number: int) -> bool:
         """Release a complete trial whose last checkpoint, and so its model, cannot be read here; whether it was."""
-        lease = held.lease
+        lease = held_lease.lease
         newest = lease.checkpoints[0] if lease.checkpoints else None
         if lease.outcome != "complete" or (loaded is not None and loaded.ref == newest):
             return False
         log.warning(
             "trial %d is complete; only the machine that has its last checkpoint can publish it", number
         )
-        self._context.lease_keeper.drop(held)
+        self._context.lease_keeper.drop(held_lease)
         self._context.give_back(lease)
         return True
 

@@ -47,14 +47,14 @@ class TrialRunner:
     def __init__(
         self,
         context: WorkerContext,
-        held: HeldLease,
+        held_lease: HeldLease,
         trial: Trial,
         configs: Sequence[TrainConfig],
         spool: Spool,
         transfer: CheckpointTransfer,
         recording: TrialRun,
     ) -> None:
-        self.held, self.trial, self.configs = held, trial, tuple(configs)
+        self.held, self.trial, self.configs = held_lease, trial, tuple(configs)
         self.spool, self.recording = spool, recording
         self._context, self._spec, self._transfer = context, context.spec, transfer
         self._population: Population | None = None
@@ -271,7 +271,7 @@ def _cost_so_far(curve: Spool) -> float:
 
 def best_seed(evaluations: Sequence[Evaluations], last: int) -> int:
     """The seed whose own score is the highest."""
-    scores = [score([each], last) for each in evaluations]
+    scores = [score([point], last) for point in evaluations]
     known = [(value, -seed) for seed, value in enumerate(scores) if value is not None]
     return -max(known)[1] if known else 0
 

@@ -161,27 +161,27 @@ class Worker:
 
     def _look_after(self, runner: TrialRunner) -> None:
         """Do what a trial needs between two slices."""
-        held, completion = runner.held, self._completion
-        if held.lost is not None:
-            log.warning("%s; it drops trial %d", held.lost, runner.trial.number)
+        held_lease, completion = runner.held, self._completion
+        if held_lease.lost is not None:
+            log.warning("%s; it drops trial %d", held_lease.lost, runner.trial.number)
             self._pack.drop(runner)
         elif runner.diverged is not None:
             completion.finish(runner, "diverged", runner.diverged)
         elif runner.finished:
             completion.finish(runner, "complete", None)
-        elif held.prune:
+        elif held_lease.prune:
             completion.finish(runner, "pruned", f"pruned at step {runner.steps:,}")
-        elif held.desired_state != "running":
-            log.info("the study is %s", held.desired_state)
+        elif held_lease.desired_state != "running":
+            log.info("the study is %s", held_lease.desired_state)
             completion.release([runner])
         elif runner.due_for_checkpoint():
             runner.checkpoint()
 
     def _leave(self) -> None:
         """Release what is held; results are committed already."""
-        held = [runner for runner in self._pack.runners if runner.held.lost is None]
-        if held:
-            self._completion.release(held)
+        runners = [runner for runner in self._pack.runners if runner.held.lost is None]
+        if runners:
+            self._completion.release(runners)
         self._completion.give_back(self._pack.waiting)
 
     def _close(self) -> None:

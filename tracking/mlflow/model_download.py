@@ -19,8 +19,8 @@ def model_of(client: MlflowClient, run_id: str) -> str | None:
     if stage(client, run_id) is None:
         return None
     run = client.get_run(run_id)
-    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
-    ready = [model for model in found if str(model.status) == "READY"]
+    models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    ready = [model for model in models if str(model.status) == "READY"]
     newest = max(ready, key=lambda model: (model.creation_timestamp, model.model_id), default=None)
     return None if newest is None else f"models:/{newest.model_id}"
 
@@ -35,12 +35,12 @@ def download(client: MlflowClient, address: str, model_uri: str, folder: Path) -
             f"The files of {model_uri} are missing: they are not in {where(location, address)}."
         )
     store.download_artifacts("", str(folder))
-    found = next(folder.rglob(POLICY_FILE), None)
-    if found is None:
+    file = next(folder.rglob(POLICY_FILE), None)
+    if file is None:
         raise ArtifactMissing(
             f"{model_uri} holds no policy of omad-search (no {POLICY_FILE} among its files)."
         )
-    return found.parent
+    return file.parent
 
 
 def _location(client: MlflowClient, model_uri: str) -> str:

@@ -43,14 +43,14 @@ def publish(client: MlflowClient, address: str, run_id: str, name: str, files: M
 
 def _find(client: MlflowClient, run: Run, name: str) -> LoggedModel | None:
     """The run's model of that name, the finished one before the oldest unfinished one."""
-    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
-    same = [model for model in found if model.name == name]
+    models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    same = [model for model in models if model.name == name]
     return min(same, key=lambda m: (str(m.status) != "READY", m.creation_timestamp, m.model_id), default=None)
 
 
 def _create(client: MlflowClient, run: Run, name: str) -> LoggedModel:
-    own = {key: value for key, value in run.data.tags.items() if key.startswith("omad.")}
-    tags = {key: value for key, value in own.items() if key not in CHANGING_TAGS}
+    omad_tags = {key: value for key, value in run.data.tags.items() if key.startswith("omad.")}
+    tags = {key: value for key, value in omad_tags.items() if key not in CHANGING_TAGS}
     return client.create_logged_model(
         run.info.experiment_id,
         name=name,
@@ -103,11 +103,11 @@ def _write_files(folder: Path, run: Run, model: LoggedModel, files: ModelFiles) 
 
 def _signature(files: ModelFiles) -> ModelSignature:
     """Of inputs, outputs and parameters, as the examples have them; open in all axes where any width will do."""
-    seen = infer_signature(files.input_example, files.output_example, dict(files.predict_params) or None)
+    signature = infer_signature(files.input_example, files.output_example, dict(files.predict_params) or None)
     if not files.any_width:
-        return seen
+        return signature
     inputs, outputs = (_open(np.asarray(array)) for array in (files.input_example, files.output_example))
-    return ModelSignature(inputs=inputs, outputs=outputs, params=seen.params)
+    return ModelSignature(inputs=inputs, outputs=outputs, params=signature.params)
 
 
 def _open(array: NDArray[Any]) -> Schema:

@@ -45,7 +45,7 @@ _SERVER_SAYS = "FATAL:"
 
 def is_outage(error: BaseException) -> bool:
     """Whether a lost connection is at the root: MLflow wraps those in errors of other kinds."""
-    return any(isinstance(each, _LOST) for each in chain(error))
+    return any(isinstance(cause, _LOST) for cause in chain(error))
 
 
 def sentence(error: BaseException, address: str) -> str:
@@ -79,17 +79,17 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _of_server(error: BaseException) -> str:
     errors = list(chain(error))
-    found = (reason for kind, reason in _SERVER if any(isinstance(each, kind) for each in errors))
+    found = (reason for kind, reason in _SERVER if any(isinstance(cause, kind) for cause in errors))
     return next(found, _SERVER_ELSE)
 
 
 def _of_database(error: BaseException) -> str:
-    for each in chain(error):
-        if fault := sqlite_fault(each):
+    for cause in chain(error):
+        if fault := sqlite_fault(cause):
             return fault.meaning
-        if isinstance(each, ConnectionRefusedError) or "Connection refused" in str(each):
+        if isinstance(cause, ConnectionRefusedError) or "Connection refused" in str(cause):
             return "nothing listens there; start the database server, or correct the address"
-        if _SERVER_SAYS in str(each):
-            said = str(each).partition(_SERVER_SAYS)[2].strip().splitlines()[0]
+        if _SERVER_SAYS in str(cause):
+            said = str(cause).partition(_SERVER_SAYS)[2].strip().splitlines()[0]
             return f"it says that {redact(said)}; {_DATABASE_ELSE}"
     return _DATABASE_ELSE

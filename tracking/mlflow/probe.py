@@ -56,8 +56,8 @@ def proxy_of(address: str) -> Proxy | None:
         return None
     from requests import utils  # only here: imported in a quarter of a second
 
-    found = utils.select_proxy(address, utils.get_environ_proxies(address))
-    return None if found is None else Proxy(_variable(found), utils.prepend_scheme_if_needed(found, "http"))
+    proxy = utils.select_proxy(address, utils.get_environ_proxies(address))
+    return None if proxy is None else Proxy(_variable(proxy), utils.prepend_scheme_if_needed(proxy, "http"))
 
 
 def proxy_note(address: str) -> str:

@@ -43,8 +43,8 @@ MLFLOW_STATUS: dict[RunStatus, str] = {
 
 def experiment_id(client: MlflowClient, address: str, study: str) -> tuple[str, bool]:
     """The experiment named after the study, created where there is none; whether it was created here and now."""
-    found = client.get_experiment_by_name(study)
-    if found is None:
+    experiment = client.get_experiment_by_name(study)
+    if experiment is None:
         try:
             location = default_location(address, study)
             tags = dict(EXPERIMENT_TAGS)
@@ -52,29 +52,29 @@ def experiment_id(client: MlflowClient, address: str, study: str) -> tuple[str, 
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(study)  # another worker was faster
-    if found is None:
+            experiment = client.get_experiment_by_name(study)  # another worker was faster
+    if experiment is None:
         raise TrackingUnavailable(f"Another worker deletes the MLflow experiment {study!r} at this moment.")
-    _refuse_unusable(found, address)
-    return str(found.experiment_id), False
+    _refuse_unusable(experiment, address)
+    return str(experiment.experiment_id), False
 
 
 def refuse_unusable(client: MlflowClient, address: str, study: str) -> None:
     """Raise TrackingRefused where the study's experiment exists and nothing can be recorded in it."""
-    found = client.get_experiment_by_name(study)
-    if found is not None:
-        _refuse_unusable(found, address)
+    experiment = client.get_experiment_by_name(study)
+    if experiment is not None:
+        _refuse_unusable(experiment, address)
 
 
-def _refuse_unusable(found: Experiment, address: str) -> None:
-    if found.lifecycle_stage != "active":
-        command = f"mlflow experiments restore -x {found.experiment_id}"
+def _refuse_unusable(experiment: Experiment, address: str) -> None:
+    if experiment.lifecycle_stage != "active":
+        command = f"mlflow experiments restore -x {experiment.experiment_id}"
         raise TrackingRefused(
-            f"The MLflow experiment {found.name!r} was deleted. Restore it, with its runs: "
+            f"The MLflow experiment {experiment.name!r} was deleted. Restore it, with its runs: "
             f"MLFLOW_TRACKING_URI={shlex.quote(redact(address))} {command}. "
             "Or give the study another name with --study."
         )
-    refuse_outside(str(found.name), str(found.artifact_location), address)
+    refuse_outside(str(experiment.name), str(experiment.artifact_location), address)
 
 
 def open_run(client: MlflowClient, address: str, info: RunInfo) -> Run:
@@ -84,19 +84,19 @@ def open_run(client: MlflowClient, address: str, info: RunInfo) -> Run:
     that created the experiment creates the run, and the others wait for it a little.
     """
     experiment, new = experiment_id(client, address, info.study)
-    found = find(client, experiment, info)
+    run = find(client, experiment, info)
     end = time.monotonic() + (AWAIT_SECONDS if info.slot is None and not new else 0.0)
-    while found is None and time.monotonic() < end:
+    while run is None and time.monotonic() < end:
         time.sleep(AWAIT_SECONDS / 10)
-        found = find(client, experiment, info)
-    return found or create(client, experiment, info)
+        run = find(client, experiment, info)
+    return run or create(client, experiment, info)
 
 
 def find(client: MlflowClient, experiment: str, info: RunInfo) -> Run | None:
     """The oldest run with the tags of this study or trial."""
-    found = client.search_runs([experiment], _filter(info), order_by=["attributes.start_time ASC"])
+    runs = client.search_runs([experiment], _filter(info), order_by=["attributes.start_time ASC"])
     tags = _identity(info)
-    same = [run for run in found if tags.items() <= run.data.tags.items()]
+    same = [run for run in runs if tags.items() <= run.data.tags.items()]
     return min(same, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
 
 
@@ -104,8 +104,8 @@ def _run_of_study(client: MlflowClient, experiment: str, info: RunInfo) -> str |
     """The own run of the study that a run's parent is, where one is named."""
     if not info.parent_study_id:
         return None
-    found = find(client, experiment, RunInfo(name="", study=info.study, study_id=info.parent_study_id))
-    return None if found is None else str(found.info.run_id)
+    run = find(client, experiment, RunInfo(name="", study=info.study, study_id=info.parent_study_id))
+    return None if run is None else str(run.info.run_id)
 
 
 def stage(client: MlflowClient, run_id: str) -> str | None:
@@ -143,12 +143,12 @@ def create(client: MlflowClient, experiment: str, info: RunInfo) -> Run:
     tags = {**_identity(info), OUTCOME_TAG: "running", "mlflow.user": _user()}
     if (parent := info.parent_run_id or _run_of_study(client, experiment, info)) is not None:
         tags[PARENT_TAG] = parent
-    own = client.create_run(experiment, run_name=info.name, tags=tags)
-    winner = find(client, experiment, info) or own
-    if winner.info.run_id != own.info.run_id:
-        client.delete_run(own.info.run_id)
+    run = client.create_run(experiment, run_name=info.name, tags=tags)
+    winner = find(client, experiment, info) or run
+    if winner.info.run_id != run.info.run_id:
+        client.delete_run(run.info.run_id)
     elif info.slot is None:
-        _adopt_trials(client, experiment, info, str(own.info.run_id))
+        _adopt_trials(client, experiment, info, str(run.info.run_id))
     return winner
 
 
@@ -162,15 +162,15 @@ def _adopt_trials(client: MlflowClient, experiment: str, info: RunInfo, run_id: 
 
 def running_trials(client: MlflowClient, study: str, study_id: str) -> dict[str, int]:
     """The study's trials that are shown as running, run id to slot."""
-    found = client.get_experiment_by_name(study)
-    if found is None:
+    experiment = client.get_experiment_by_name(study)
+    if experiment is None:
         return {}
     identity = _identity(RunInfo(name="", study=study, study_id=study_id))
     identity[ROLE_TAG] = "trial"
     query = f"attributes.status = 'RUNNING' and tags.`{ROLE_TAG}` = 'trial'"
     return {
         str(run.info.run_id): int(run.data.tags[SLOT_TAG])
-        for run in search(client, str(found.experiment_id), query)
+        for run in search(client, str(experiment.experiment_id), query)
         if identity.items() <= run.data.tags.items()
     }
 

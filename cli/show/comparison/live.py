@@ -33,31 +33,33 @@ class ComparisonLiveView:
     """One line below all, such as what Ctrl-C does."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        seen, overflow = self.comparison, fitting(options)
-        places = f"{seen.algorithms[0].search.storage}  MLflow {seen.algorithms[0].search.tracking}"
-        head = f"{seen.name}  task {seen.task}  {numbers.duration(self.elapsed_seconds)} elapsed  {places}"
+        comparison, overflow = self.comparison, fitting(options)
+        places = (
+            f"{comparison.algorithms[0].search.storage}  MLflow {comparison.algorithms[0].search.tracking}"
+        )
+        head = f"{comparison.name}  task {comparison.task}  {numbers.duration(self.elapsed_seconds)} elapsed  {places}"
         yield Text(head, style="bold", no_wrap=True, overflow=overflow)
-        yield drop_columns(console, algorithm_table(seen), options.max_width, SPARE_OF_ALGORITHMS)
-        room = max(2, options.size.height - OVERHEAD - len(seen.algorithms))
-        table = training_table(seen, room, options.ascii_only)
+        yield drop_columns(console, algorithm_table(comparison), options.max_width, SPARE_OF_ALGORITHMS)
+        room = max(2, options.size.height - OVERHEAD - len(comparison.algorithms))
+        table = training_table(comparison, room, options.ascii_only)
         if table.row_count:
             yield drop_columns(console, table, options.max_width, SPARE)
         if self.note:
             yield Text(self.note, style="dim", no_wrap=True, overflow=overflow)
 
 
-def algorithm_table(seen: ComparisonView) -> Table:
+def algorithm_table(comparison: ComparisonView) -> Table:
     """How far each algorithm is, and its best so far."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for title in ("algorithm", "trials", "best", "defaults", "held-out", "tuned, held out", "left"):
         table.add_column(title, justify="left" if title == "algorithm" else "right", no_wrap=True)
-    for each in seen.algorithms:
-        table.add_row(*_row(each))
+    for algorithm in comparison.algorithms:
+        table.add_row(*_row(algorithm))
     return table
 
 
-def _row(each: AlgorithmView) -> list[str]:
-    search, held_out = each.search, each.confirmation
+def _row(algorithm: AlgorithmView) -> list[str]:
+    search, held_out = algorithm.search, algorithm.confirmation
     default = search.default.score if search.default and search.default.state == "complete" else None
     trained, value = "", ""
     if held_out is not None:
@@ -66,25 +68,25 @@ def _row(each: AlgorithmView) -> list[str]:
         value = numbers.score(known.point if known else None)
     current = search if not search.ended or held_out is None else held_out.study
     return [
-        each.name,
+        algorithm.name,
         f"{sum(t.ended for t in search.trials)}/{len(search.trials)}",
         numbers.score(search.best.score if search.best else None),
         numbers.score(default),
         trained,
         value,
-        "ended" if each.ended else numbers.remaining(current.eta_seconds),
+        "ended" if algorithm.ended else numbers.remaining(current.eta_seconds),
     ]
 
 
-def training_table(seen: ComparisonView, room: int, ascii_only: bool = False) -> Table:
+def training_table(comparison: ComparisonView, room: int, ascii_only: bool = False) -> Table:
     """Trainings at work or half-trained, as many as there is room for."""
-    found = list(_at_work(seen))
-    low, high = scale(trial.curve for _, trial in found)
+    rows_at_work = list(_at_work(comparison))
+    low, high = scale(trial.curve for _, trial in rows_at_work)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for title in ("at work", "state", "steps", "curve", "return", "steps/s", "updates/s"):
         left = title in ("at work", "state", "curve")
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
-    for name, trial in found[:room]:
+    for name, trial in rows_at_work[:room]:
         curve = sparkline(trial.curve, CURVE_WIDTH, low, high, ascii_only)
         running = trial.state == "running"
         rates = [
@@ -97,23 +99,23 @@ def training_table(seen: ComparisonView, room: int, ascii_only: bool = False) ->
     return table
 
 
-def _at_work(seen: ComparisonView) -> Sequence[tuple[str, TrialView]]:
+def _at_work(comparison: ComparisonView) -> Sequence[tuple[str, TrialView]]:
     return [
-        (each.name, trial)
-        for each in seen.algorithms
-        for study in each.studies
+        (algorithm.name, trial)
+        for algorithm in comparison.algorithms
+        for study in algorithm.studies
         for trial in study.trials
         if trial.state in ("running", "released")
     ]
 
 
-def progress(seen: ComparisonView) -> str:
+def progress(comparison: ComparisonView) -> str:
     """Such as `omad 3/12 trials, hasac 12/12 trials and 4/10 held-out trainings`."""
     parts = []
-    for each in seen.algorithms:
-        part = f"{each.name} {_ended(each.search, 'trial')}"
-        if each.confirmation is not None:
-            part += f" and {_ended(each.confirmation.study, 'held-out training')}"
+    for algorithm in comparison.algorithms:
+        part = f"{algorithm.name} {_ended(algorithm.search, 'trial')}"
+        if algorithm.confirmation is not None:
+            part += f" and {_ended(algorithm.confirmation.study, 'held-out training')}"
         parts.append(part)
     return ", ".join(parts)
 

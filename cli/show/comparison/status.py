@@ -11,12 +11,12 @@ from cli.show.console import out, say
 from search.comparison.view import ComparisonView
 
 
-def show(seen: ComparisonView) -> None:
+def show(comparison: ComparisonView) -> None:
     """How far each algorithm is; of one that has ended, what it shows."""
-    if seen.ended:
-        out().print(ComparisonReport(seen), crop=False)
+    if comparison.ended:
+        out().print(ComparisonReport(comparison), crop=False)
     else:
-        out().print(ComparisonLiveView(seen, _elapsed(seen)))
+        out().print(ComparisonLiveView(comparison, _elapsed(comparison)))
 
 
 def watch(views: Iterable[tuple[ComparisonView, str]]) -> None:
@@ -26,28 +26,29 @@ def watch(views: Iterable[tuple[ComparisonView, str]]) -> None:
         _speak(views)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for seen, outage in views:
+        for comparison, outage in views:
             live.update(
-                ComparisonLiveView(seen, _elapsed(seen), outage or "Ctrl-C ends this view"), refresh=True
+                ComparisonLiveView(comparison, _elapsed(comparison), outage or "Ctrl-C ends this view"),
+                refresh=True,
             )
-            if seen.ended:
+            if comparison.ended:
                 break
-    show(seen)
+    show(comparison)
 
 
 def _speak(views: Iterable[tuple[ComparisonView, str]]) -> None:
     """A line whenever something has changed, then the report."""
     last = ""
-    for seen, outage in views:
-        line = outage or progress(seen)
+    for comparison, outage in views:
+        line = outage or progress(comparison)
         if line != last:
-            say(f"{numbers.duration(_elapsed(seen)):>7}  {line}")
+            say(f"{numbers.duration(_elapsed(comparison)):>7}  {line}")
             last = line
-        if seen.ended:
-            show(seen)
+        if comparison.ended:
+            show(comparison)
             return
 
 
-def _elapsed(seen: ComparisonView) -> float:
+def _elapsed(comparison: ComparisonView) -> float:
     """Seconds since the first of its studies began."""
-    return max(study.elapsed_seconds for each in seen.algorithms for study in each.studies)
+    return max(study.elapsed_seconds for algorithm in comparison.algorithms for study in algorithm.studies)

@@ -29,33 +29,33 @@ class ComparisonReport:
     """What to type next, and what for."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        seen = self.comparison
-        yield Text(sentences.shown(seen), style="bold")
-        yield Text(sentences.not_shown(seen))
-        if seen.settings:
-            yield FoldingTable(_returns(seen))
-            yield FoldingTable(_efforts(seen))
-            yield FoldingTable(_values(seen))
-        yield FoldingTable(_searches(seen))
-        for each in seen.algorithms:
-            if each.confirmation is not None:
-                yield Text(f"{each.name} against its own defaults: {each.confirmation.sentence}")
+        comparison = self.comparison
+        yield Text(sentences.shown(comparison), style="bold")
+        yield Text(sentences.not_shown(comparison))
+        if comparison.settings:
+            yield FoldingTable(_returns(comparison))
+            yield FoldingTable(_efforts(comparison))
+            yield FoldingTable(_values(comparison))
+        yield FoldingTable(_searches(comparison))
+        for algorithm in comparison.algorithms:
+            if algorithm.confirmation is not None:
+                yield Text(f"{algorithm.name} against its own defaults: {algorithm.confirmation.sentence}")
         yield from next_commands(self.commands)
 
 
-def _returns(seen: ComparisonView) -> Table:
+def _returns(comparison: ComparisonView) -> Table:
     """What each setting reaches, beside the first algorithm's."""
-    table = _table("", *(_in_lines(title) for title in tables.headings(seen)[:RETURNS]))
-    for each in seen.settings:
-        table.add_row(each.name, *tables.cells(seen, each)[:RETURNS])
+    table = _table("", *(_in_lines(title) for title in tables.headings(comparison)[:RETURNS]))
+    for setting in comparison.settings:
+        table.add_row(setting.name, *tables.cells(comparison, setting)[:RETURNS])
     return table
 
 
-def _efforts(seen: ComparisonView) -> Table:
+def _efforts(comparison: ComparisonView) -> Table:
     """What each setting takes to get there."""
-    table = _table("a training", *tables.headings(seen)[RETURNS:])
-    for each in seen.settings:
-        table.add_row(each.name, *tables.cells(seen, each)[RETURNS:])
+    table = _table("a training", *tables.headings(comparison)[RETURNS:])
+    for setting in comparison.settings:
+        table.add_row(setting.name, *tables.cells(comparison, setting)[RETURNS:])
     return table
 
 
@@ -65,23 +65,25 @@ def _in_lines(title: str) -> str:
     return f"{first} %\n{rest}" if " % " in title else f"{first}\n{rest}".strip()
 
 
-def _values(seen: ComparisonView) -> Table:
-    seeds = seen.seeds if len(seen.seeds) <= MOST_SEEDS else []
-    table = _table(f"on {numbers.count(len(seen.seeds), 'held-out seed')}", *(f"seed {n}" for n in seeds))
-    for each in seen.settings if seeds else []:
-        table.add_row(each.name, *(tables.value(each, seed) for seed in seeds))
+def _values(comparison: ComparisonView) -> Table:
+    seeds = comparison.seeds if len(comparison.seeds) <= MOST_SEEDS else []
+    table = _table(
+        f"on {numbers.count(len(comparison.seeds), 'held-out seed')}", *(f"seed {n}" for n in seeds)
+    )
+    for setting in comparison.settings if seeds else []:
+        table.add_row(setting.name, *(tables.value(setting, seed) for seed in seeds))
     return table
 
 
-def _searches(seen: ComparisonView) -> Table:
+def _searches(comparison: ComparisonView) -> Table:
     table = _table("search", "trials", "completed", "best score in the search", "cost")
-    unit = "GPU s" if seen.on_gpu else "CPU s"
-    for each in seen.algorithms:
-        best, seconds = each.search.best, each.search_seconds
+    unit = "GPU s" if comparison.on_gpu else "CPU s"
+    for algorithm in comparison.algorithms:
+        best, seconds = algorithm.search.best, algorithm.search_seconds
         table.add_row(
-            each.name,
-            str(len(each.search.trials)),
-            str(each.search.count("complete")),
+            algorithm.name,
+            str(len(algorithm.search.trials)),
+            str(algorithm.search.count("complete")),
             numbers.score(best.score if best else None),
             "-" if seconds is None else f"{seconds:,.0f} {unit}",
         )

@@ -104,9 +104,9 @@ class Madpmd:
         log_weights = torch.log_softmax(values / temperature[:, None, None], 1)
         weights = log_weights.exp()
         noisy, step = ddpm.noised(networks.shape, actions, draws["levels"], draws["noise"])
-        found = ddpm.predict(networks.actor, networks.shape, obs.repeat(1, 1, candidates, 1), noisy, step)
+        predicted = ddpm.predict(networks.actor, networks.shape, obs.repeat(1, 1, candidates, 1), noisy, step)
         mask = networks.shape.action_mask.unsqueeze(-2)
-        distance = ((found - draws["noise"]) * mask).square().sum((1, 3))
+        distance = ((predicted - draws["noise"]) * mask).square().sum((1, 3))
         loss = (weights.flatten(1) * distance).sum(1) / states
         gradients = networks.step_actor(loss, learning)
         divergence = (weights * (log_weights + np.log(candidates))).sum(1).mean(1)

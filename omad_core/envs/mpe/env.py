@@ -128,8 +128,8 @@ class MpeEnv:
         self._elapsed[picked] += 1
         truncated = self._elapsed[picked] >= self.spec.horizon
         terminated = self._rules.ended(world) & ~truncated
-        seen = self._rules.observe(world), self._rules.state(world)
-        answer = Step(*seen, self._rules.reward(world), terminated, truncated)
+        observed = self._rules.observe(world), self._rules.state(world)
+        answer = Step(*observed, self._rules.reward(world), terminated, truncated)
         # What is seen is finite where the distances are that the reward is made of.
         check_reward(self.spec.name, rows, self._elapsed[picked], answer)
         return answer

@@ -73,11 +73,11 @@ def others(count: int) -> NDArray[np.int64]:
     return np.array([[other for other in range(count) if other != agent] for agent in range(count)])
 
 
-def nearest(seen: FloatArray, count: int | None) -> FloatArray:
+def nearest(offsets: FloatArray, count: int | None) -> FloatArray:
     """Of entities [n, N, M, 2] as seen from N agents the `count` nearest, then zeros: [n, N, count, 2]. None: all."""
     if count is None:
-        return seen
-    order = np.argsort(distance(seen), axis=-1)[..., :count, None]
-    kept = np.zeros((*seen.shape[:2], count, 2))
-    kept[:, :, : order.shape[2]] = np.take_along_axis(seen, order, axis=2)
+        return offsets
+    order = np.argsort(distance(offsets), axis=-1)[..., :count, None]
+    kept = np.zeros((*offsets.shape[:2], count, 2))
+    kept[:, :, : order.shape[2]] = np.take_along_axis(offsets, order, axis=2)
     return kept

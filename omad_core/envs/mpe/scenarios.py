@@ -58,8 +58,8 @@ class Navigation:
         marks = relative(world.landmarks, world.position)
         obs[..., 4 : self._middle] = nearest(marks, self._seen.landmarks).reshape(n, self.agents, -1)
         fellows = world.position[:, self._others] - world.position[:, :, None]
-        seen = nearest(fellows, self._seen.agents).reshape(n, self.agents, -1)
-        obs[..., self._middle : self._last] = seen
+        offsets = nearest(fellows, self._seen.agents).reshape(n, self.agents, -1)
+        obs[..., self._middle : self._last] = offsets
         return obs
 
     def state(self, world: World) -> FloatArray:

@@ -132,10 +132,10 @@ def _spec(
     task: Task, agent_obsk: int | None, env: Any, args: Mapping[str, Any], views: tuple[IntArray, ...]
 ) -> TaskSpec:
     spaces = [env.action_space(agent) for agent in env.possible_agents]
-    seen = "none" if agent_obsk is None else agent_obsk
+    joints = "none" if agent_obsk is None else agent_obsk
     return TaskSpec(
         name=task.name,
-        env_id=f"{task.scenario}-v5 {task.partition}, agent_obsk={seen}",
+        env_id=f"{task.scenario}-v5 {task.partition}, agent_obsk={joints}",
         versions={name: version(name) for name in ("mujoco", "gymnasium", "gymnasium-robotics")},
         agents=tuple(env.possible_agents),
         obs_dims=tuple(view.size for view in views),

@@ -95,9 +95,9 @@ def _line(error: BaseException) -> str:
         if not frame.f_code.co_filename.startswith("<")
     ]
     foreign = [line for line in lines if not line[0].is_relative_to(OURS)]
-    own = [line for line in foreign if not _is_installed(line[0])]
-    found = (own or foreign)[-1:]
-    return f"{_display_path(found[0][0])} line {found[0][1]}" if found else ""
+    users = [line for line in foreign if not _is_installed(line[0])]
+    last = (users or foreign)[-1:]
+    return f"{_display_path(last[0][0])} line {last[0][1]}" if last else ""
 
 
 def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
@@ -146,10 +146,11 @@ def _clash(error: BaseException) -> str:
     name = module.__name__.partition(".")[0]
     taken = Path(module.__file__).resolve()
     for folder in dict.fromkeys([str(Path.cwd()), *sys.path]):
-        for own in (Path(folder, f"{name}.py"), Path(folder, name)):
-            if own.exists() and not taken.is_relative_to(own.resolve()):
+        for candidate in (Path(folder, f"{name}.py"), Path(folder, name)):
+            if candidate.exists() and not taken.is_relative_to(candidate.resolve()):
+                slash = "/" if candidate.is_dir() else ""
                 return (
-                    f"cannot use {own.name}{'/' if own.is_dir() else ''} of its own: the name `{name}` belongs to the "
+                    f"cannot use {candidate.name}{slash} of its own: the name `{name}` belongs to the "
                     f"installed package in {taken.parent}, which comes first; rename yours, or move it into a "
                     f"package of your own (`from my_package import {name}`)"
                 )

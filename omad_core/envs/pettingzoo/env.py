@@ -106,11 +106,11 @@ class PettingZooEnv:
         """Exact state of one environment. Raises CheckpointError where it cannot save itself, or fails to."""
         self._refuse_unless_resumable()
         try:
-            own = self._envs[index].save()
+            env_state = self._envs[index].save()
         except EnvironmentFailed as error:
             self._spoiled.add(index)
             raise CheckpointError(str(error)) from error
-        return {**self._state_of(index), **{OWN + name: array for name, array in own.items()}}
+        return {**self._state_of(index), **{OWN + name: array for name, array in env_state.items()}}
 
     def _refuse_unless_resumable(self) -> None:
         if not self.spec.resumable:
@@ -129,13 +129,13 @@ class PettingZooEnv:
     def restore(self, index: int, state: EnvState) -> None:
         """Put one environment into a saved state. Raises CheckpointError where that does not fit or is refused."""
         self._refuse_unless_resumable()
-        own = {name.removeprefix(OWN): value for name, value in state.items() if name.startswith(OWN)}
+        env_state = {name.removeprefix(OWN): value for name, value in state.items() if name.startswith(OWN)}
         kept = {name: value for name, value in state.items() if not name.startswith(OWN)}
         check_fit(kept, self._state_of(index), self.spec.name)
         self.reset([index], [int(state["seed"])])
         self._spoiled.add(index)
         try:
-            self._envs[index].restore(own)
+            self._envs[index].restore(env_state)
         except EnvironmentFailed as error:
             raise CheckpointError(str(error)) from error
         self._spoiled.discard(index)

@@ -52,7 +52,7 @@ def describe(task: str, args: Mapping[str, Any], state: StateRule) -> tuple[Task
     build = builder(border, theirs)
     env = build()
     try:
-        found = spaces.read(border, env)
+        by_agent = spaces.read(border, env)
         seeded = _takes_seed(border, env)
         with border.during("reset", watched=True):
             env.reset(**({"seed": 0} if seeded else {}))
@@ -61,8 +61,8 @@ def describe(task: str, args: Mapping[str, Any], state: StateRule) -> tuple[Task
         with border.during("save_state"):
             resumable = hasattr(env, "save_state") and hasattr(env, "restore_state")
         rule: StateRule = "observations" if state_dim is None else state
-        spec = _spec(task, found, theirs, horizon, state_dim, resumable)
-        return spec, Factory(build, found, ours["team_reward"], rule, seeded)
+        spec = _spec(task, by_agent, theirs, horizon, state_dim, resumable)
+        return spec, Factory(build, by_agent, ours["team_reward"], rule, seeded)
     finally:
         close(border, env)
 
@@ -106,26 +106,28 @@ def _state_dim(border: Border, env: Any, must: bool) -> int | None:
 def _horizon(border: Border, env: Any) -> int:
     with border.during("max_cycles"):
         inner = getattr(env, "unwrapped", env)
-        found = [getattr(inner, name, None) for name in ("max_cycles", "max_episode_steps")]
-    return next((steps for steps in found if isinstance(steps, int) and steps > 0), OURS["max_episode_steps"])
+        limits = [getattr(inner, name, None) for name in ("max_cycles", "max_episode_steps")]
+    return next(
+        (steps for steps in limits if isinstance(steps, int) and steps > 0), OURS["max_episode_steps"]
+    )
 
 
 def _spec(
     task: str,
-    found: Mapping[Any, Spaces],
+    by_agent: Mapping[Any, Spaces],
     args: Mapping[str, Any],
     horizon: int,
     state_dim: int | None,
     resumable: bool,
 ) -> TaskSpec:
-    actions = [each.action for each in found.values()]
-    obs_dims = tuple(int(np.prod(each.observation.shape)) for each in found.values())
+    actions = [each.action for each in by_agent.values()]
+    obs_dims = tuple(int(np.prod(each.observation.shape)) for each in by_agent.values())
     given = "".join(f", {name}={value}" for name, value in sorted(args.items()))
     return TaskSpec(
         name=task,
         env_id=f"{task}{given}",
         versions=_versions(task),
-        agents=tuple(str(agent) for agent in found),
+        agents=tuple(str(agent) for agent in by_agent),
         obs_dims=obs_dims,
         action_dims=tuple(int(np.prod(space.shape)) for space in actions),
         action_low=tuple(tuple(space.low.reshape(-1).tolist()) for space in actions),
@@ -139,9 +141,9 @@ def _spec(
 
 def _versions(task: str) -> dict[str, str]:
     """Versions of PettingZoo and of the package that the factory comes from, where it has one."""
-    found = {"pettingzoo": version("pettingzoo")}
+    versions = {"pettingzoo": version("pettingzoo")}
     package = task.partition(":")[0].partition(".")[0]
     try:
-        return {**found, package: version(package)}
+        return {**versions, package: version(package)}
     except PackageNotFoundError:
-        return found
+        return versions

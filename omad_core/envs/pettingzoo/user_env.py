@@ -28,8 +28,8 @@ class UserEnv:
         self._seen, self._obs, self._state = seen, seen[:joint], seen[joint:]
         by_agent = self._obs.reshape(spec.num_agents, spec.obs_width)
         self._slots = {
-            name: row[:dim].reshape(own.observation.shape)
-            for (name, own), row, dim in zip(made.spaces.items(), by_agent, spec.obs_dims, strict=True)
+            name: row[:dim].reshape(space.observation.shape)
+            for (name, space), row, dim in zip(made.spaces.items(), by_agent, spec.obs_dims, strict=True)
         }
         self._real = (np.arange(spec.obs_width) < np.array(spec.obs_dims)[:, None]).reshape(-1)
         self.elapsed, self.over = 0, False
@@ -41,14 +41,14 @@ class UserEnv:
             raise
 
     def _check_agents(self) -> None:
-        found = spaces.read(self._border, self._env)
-        if found.keys() != self._made.spaces.keys():
+        by_agent = spaces.read(self._border, self._env)
+        if by_agent.keys() != self._made.spaces.keys():
             raise EnvironmentFailed(
-                f"{self._task}: its agents were {_names(self._made.spaces)} and are now {_names(found)}; "
+                f"{self._task}: its agents were {_names(self._made.spaces)} and are now {_names(by_agent)}; "
                 "every environment of a task needs the same ones"
             )
-        for agent, own in found.items():
-            spaces.check_same(self._task, agent, own, self._made.spaces[agent])
+        for agent, agent_spaces in by_agent.items():
+            spaces.check_same(self._task, agent, agent_spaces, self._made.spaces[agent])
 
     def reset(self, seed: int) -> None:
         """Begin an episode."""
@@ -99,9 +99,9 @@ class UserEnv:
     def _in_units(self, present: Sequence[Any], joint: FloatArray) -> dict[Any, Any]:
         """Actions of the agents still there, in shape, type and bounds of their spaces."""
         given = {}
-        for row, (name, own) in zip(joint, self._made.spaces.items(), strict=True):
+        for row, (name, agent_spaces) in zip(joint, self._made.spaces.items(), strict=True):
             if name in present:
-                space = own.action
+                space = agent_spaces.action
                 action = row[: space.low.size].reshape(space.shape).astype(space.dtype)
                 # Environments may refuse actions beyond their box.
                 given[name] = action.clip(space.low, space.high)
@@ -112,10 +112,16 @@ class UserEnv:
         self._obs[:] = 0
         for name, slot in self._slots.items():
             if name in observations:
-                seen = observations[name]
-                if type(seen) is not np.ndarray or seen.shape != slot.shape or seen.dtype.kind not in "fiub":
-                    seen = answers.numbers(self._task, f"the observation of agent {name}", seen, slot.shape)
-                slot[...] = seen
+                observation = observations[name]
+                if (
+                    type(observation) is not np.ndarray
+                    or observation.shape != slot.shape
+                    or observation.dtype.kind not in "fiub"
+                ):
+                    observation = answers.numbers(
+                        self._task, f"the observation of agent {name}", observation, slot.shape
+                    )
+                slot[...] = observation
             elif name in present:
                 raise EnvironmentFailed(
                     f"{self._task}: there is no observation of agent {name} {self._when()}"

@@ -27,15 +27,15 @@ class SeedCurves:
     high: Sequence[float]
 
 
-def confirmed(found: ConfirmationView) -> list[SeedCurves]:
+def confirmed(confirmation: ConfirmationView) -> list[SeedCurves]:
     """Of the best and of the defaults, on held-out seeds; of those that have any evaluation."""
-    shown = [each for each in found.candidates if each.best or each.default]
+    shown = [candidate for candidate in confirmation.candidates if candidate.best or candidate.default]
     return [curves for each in shown if (curves := of_candidate(each, each.name)) is not None]
 
 
-def of_candidate(each: CandidateView, name: str) -> SeedCurves | None:
+def of_candidate(candidate: CandidateView, name: str) -> SeedCurves | None:
     """Of one setting; None before any of its trainings was evaluated."""
-    return _over_seeds(name, each.default and not each.best, list(each.trainings.values()))
+    return _over_seeds(name, candidate.default and not candidate.best, list(candidate.trainings.values()))
 
 
 def searched(study: StudyView) -> list[SeedCurves]:
@@ -52,13 +52,13 @@ def searched(study: StudyView) -> list[SeedCurves]:
 
 def _over_seeds(name: str, default: bool, trainings: Sequence[TrialView]) -> SeedCurves | None:
     """At the steps that all trainings reached; one that was never evaluated does not count."""
-    curves = [_finite(each) for each in trainings]
-    curves = [each for each in curves if each]
-    common = sorted(set.intersection(*(set(each) for each in curves))) if curves else []
+    curves = [_finite(curve) for curve in trainings]
+    curves = [curve for curve in curves if curve]
+    common = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     if not common:
         return None
     steps = [common[at] for at in thinned(len(common), MOST_STEPS)]
-    values = np.asarray([[each[step] for each in curves] for step in steps], np.float64)
+    values = np.asarray([[curve[step] for curve in curves] for step in steps], np.float64)
     return SeedCurves(
         name,
         default,

@@ -71,7 +71,7 @@ def _seeds(spec: StudySpec, candidates: Sequence[CandidateView]) -> list[tuple[s
         ("training seeds of every trial", _few([str(seed) for seed in spec.training_seeds])),
     ]
     if candidates:
-        numbers = sorted({seed for each in candidates for seed in each.values})
+        numbers = sorted({seed for candidate in candidates for seed in candidate.values})
         rows.append(("held-out seeds", _few([f"{HELD_OUT + number:,}" for number in numbers])))
     return rows
 

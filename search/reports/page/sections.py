@@ -20,7 +20,7 @@ MOST_REASONS, MOST_NUMBERS = 20, 12
 
 def content(page: StudyPage, film: Film | CannotDraw, facts: Mapping[str, Any]) -> PageContent:
     """The whole page of a study; `facts`: the versions it was trained with."""
-    study, found = page.study, page.report.confirmation
+    study, confirmation = page.study, page.report.confirmation
     return PageContent(
         study.name,
         summary(study),
@@ -38,8 +38,10 @@ def content(page: StudyPage, film: Film | CannotDraw, facts: Mapping[str, Any]) 
             parameters(page),
             evaluations(page),
             timeline_section(page.work, page.attempts_known),
-            failures([study, *([found.study] if found else [])]),
-            reproduce(command(page.spec), [page.spec], found.candidates if found else [], facts),
+            failures([study, *([confirmation.study] if confirmation else [])]),
+            reproduce(
+                command(page.spec), [page.spec], confirmation.candidates if confirmation else [], facts
+            ),
         ],
     )
 
@@ -64,8 +66,8 @@ def learning(page: StudyPage) -> Section:
     """Learning curves of the best and of the defaults."""
     if not page.curves:
         return Section("curves", "Learning curves", notes=["No training has been evaluated yet."])
-    drawn = [(each, ORANGE if each.default else BLUE) for each in page.curves]
-    over = max(each.seeds for each in page.curves)
+    drawn = [(curves, ORANGE if curves.default else BLUE) for curves in page.curves]
+    over = max(curves.seeds for curves in page.curves)
     note = (
         f"Line: interquartile mean over {count(over, 'held-out seed')}; band: from the lowest seed to the highest."
         if page.report.confirmation
@@ -166,9 +168,9 @@ def timeline_section(work: Sequence[Work], known: bool) -> Section:
     if not work:
         return Section("timeline", title, notes=["No worker has begun a trial yet."])
     again, silences = timeline.taken_over(work), timeline.outages(work)
-    lost = sum(each.attempt.end == LOST for each in work)
+    lost = sum(piece.attempt.end == LOST for piece in work)
     told = [
-        f"{count(len(work), 'attempt')} by {count(len({each.attempt.owner for each in work}), 'worker')}: "
+        f"{count(len(work), 'attempt')} by {count(len({piece.attempt.owner for piece in work}), 'worker')}: "
         f"{lost} fell silent, {len(again)} taken over by a worker that went on."
     ]
     if silences:
@@ -178,7 +180,7 @@ def timeline_section(work: Sequence[Work], known: bool) -> Section:
         told = [
             "The release that ran this study stored no attempts: these are the times of its trials, without takeovers."
         ]
-    note = "Behind the dashed line: held-out trainings." if any(each.held_out for each in work) else ""
+    note = "Behind the dashed line: held-out trainings." if any(piece.held_out for piece in work) else ""
     return Section(
         "timeline",
         title,
@@ -189,23 +191,23 @@ def timeline_section(work: Sequence[Work], known: bool) -> Section:
 
 def failures(studies: Sequence[StudyView]) -> Section:
     """What went wrong, grouped by reason."""
-    found = [(study, each) for study in studies for each in study.without_result]
-    if not found:
+    reasons = [(study, failure) for study in studies for failure in study.without_result]
+    if not reasons:
         return Section("failures", "What went wrong", notes=["No trial failed or diverged."])
     rows = [
-        (str(len(each.numbers)), each.state, each.reason, _numbers(study, each))
-        for study, each in found[:MOST_REASONS]
+        (str(len(failure.numbers)), failure.state, failure.reason, _numbers(study, failure))
+        for study, failure in reasons[:MOST_REASONS]
     ]
     more = (
-        f"And {len(found) - MOST_REASONS} more reasons: `omad-search trials`."
-        if len(found) > MOST_REASONS
+        f"And {len(reasons) - MOST_REASONS} more reasons: `omad-search trials`."
+        if len(reasons) > MOST_REASONS
         else ""
     )
     table = PageTable("Trials without a result, by reason", ("how many", "state", "reason", "trials"), rows)
     return Section("failures", "What went wrong", notes=[more] if more else [], tables=[table])
 
 
-def _numbers(study: StudyView, each: Failure) -> str:
-    shown = ", ".join(map(str, each.numbers[:MOST_NUMBERS]))
-    more = len(each.numbers) - MOST_NUMBERS
+def _numbers(study: StudyView, failure: Failure) -> str:
+    shown = ", ".join(map(str, failure.numbers[:MOST_NUMBERS]))
+    more = len(failure.numbers) - MOST_NUMBERS
     return f"{shown}{f' and {more} more' if more > 0 else ''}{f' ({study.name})' if study.parent else ''}"

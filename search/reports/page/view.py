@@ -88,7 +88,7 @@ def read(
         replace(final or ReportView(study), study=study, confirmation=held_out),
         drawn,
         curves.confirmed(held_out) if held_out else curves.searched(study),
-        [work for seen, own in zip(both, claims, strict=False) for work in _work(seen, own)],
+        [work for view, mine in zip(both, claims, strict=False) for work in _work(view, mine)],
         any(claims),
     )
     if not page.attempts_known:
@@ -105,9 +105,9 @@ def with_returns(page: StudyPage, returns: Mapping[str, Summary]) -> StudyPage:
     return replace(page, report=replace(page.report, best=best, default=default, random=random))
 
 
-def _work(study: StudyView, own: Sequence[Attempt]) -> list[Work]:
+def _work(study: StudyView, done: Sequence[Attempt]) -> list[Work]:
     called = dict(enumerate(trial.name for trial in study.trials))
-    return [Work(called.get(each.number, f"slot {each.number}"), bool(study.parent), each) for each in own]
+    return [Work(called.get(each.number, f"slot {each.number}"), bool(study.parent), each) for each in done]
 
 
 def _guessed(study: StudyView, times: Mapping[int, tuple[float, float | None]]) -> list[Work]:

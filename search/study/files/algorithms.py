@@ -16,14 +16,14 @@ from search.study.space import Space
 def with_defaults(layers: Sequence[Layer]) -> list[Layer]:
     """The layers for the algorithm that they name: after its own defaults, and with what they say of it alone."""
     name = _named(layers)
-    own = ALGORITHMS[name].defaults if name in ALGORITHMS else {}
-    first = [Layer(f"the defaults of {name}", train=own, in_file=False)] if own else []
+    defaults = ALGORITHMS[name].defaults if name in ALGORITHMS else {}
+    first = [Layer(f"the defaults of {name}", train=defaults, in_file=False)] if defaults else []
     return [*first, *(_for(name, layer) for layer in layers)]
 
 
 def _for(name: str, layer: Layer) -> Layer:
-    own = layer.train_of.get(name)
-    return replace(layer, train={**layer.train, **own}, train_of={}) if own else layer
+    values = layer.train_of.get(name)
+    return replace(layer, train={**layer.train, **values}, train_of={}) if values else layer
 
 
 def of_algorithms(layers: Sequence[Layer], task: str) -> tuple[TrainConfig, Space]:
@@ -65,8 +65,8 @@ def _first(layers: Sequence[Layer], searched: Sequence[Dimension]) -> str:
 def _config(layers: Sequence[Layer], task: str, name: str) -> TrainConfig:
     """The untuned training of one of several algorithms."""
     others = (*settings_of_others(name), "algorithm", "actor.kind")
-    own = [replace(layer, train=_without(layer.train, others)) for layer in layers]
-    return config_of(with_defaults([Layer(name, train={"algorithm": name}, in_file=False), *own]), task)
+    relevant = [replace(layer, train=_without(layer.train, others)) for layer in layers]
+    return config_of(with_defaults([Layer(name, train={"algorithm": name}, in_file=False), *relevant]), task)
 
 
 def _without(train: Mapping[str, Any], beginnings: tuple[str, ...]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def user_file(name: str) -> Path | None:
 
 def user_names() -> list[str]:
     """Names of the user's own studies."""
-    found = {file.stem for folder in user_folders() if folder.is_dir() for file in folder.glob("*.toml")}
-    return sorted(name for name in found if user_file(name) is not None)
+    names = {file.stem for folder in user_folders() if folder.is_dir() for file in folder.glob("*.toml")}
+    return sorted(name for name in names if user_file(name) is not None)
 
 
 def _is_copy(file: Path) -> bool:

@@ -48,7 +48,11 @@ def space_of(layers: Sequence[Layer]) -> Space:
         for path in layer.train:
             below[path] = None
     return Space(
-        tuple(_begun_near(each, below[path]) for path, found in dimensions.items() for each in found)
+        tuple(
+            _begun_near(each, below[path])
+            for path, alternatives in dimensions.items()
+            for each in alternatives
+        )
     )
 
 

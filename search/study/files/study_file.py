@@ -130,11 +130,11 @@ def _train(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _train_of(tables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The tables `[for.NAME]`. Raises ConfigError for a name that is no algorithm's."""
     _refuse_unknown(tables, tuple(ALGORITHMS), "algorithm")
-    found = {name: dict(_train(_table(tables, name))) for name in tables}
-    for name, values in found.items():
+    by_algorithm = {name: dict(_train(_table(tables, name))) for name in tables}
+    for name, values in by_algorithm.items():
         for path in {"algorithm", "actor.kind"} & values.keys():
             raise ConfigError(f"[for.{name}] {path}: the table's name says which algorithm; leave it out")
-    return found
+    return by_algorithm
 
 
 def _space(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[Dimension, ...]]]:

@@ -39,8 +39,8 @@ def test_a_process_that_ends_is_the_environments_failure(end: Callable[[], None]
 
 
 def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omad_core.results.apart.SILENT_SECONDS", 0.6)
-    monkeypatch.setattr("omad_core.results.apart.TICK_SECONDS", 0.2)
+    monkeypatch.setattr("omad_core.results.isolation.SILENT_SECONDS", 0.6)
+    monkeypatch.setattr("omad_core.results.isolation.TICK_SECONDS", 0.2)
 
     def measure(progress: Progress) -> None:
         for step in range(4):  # slower than the limit in all, and no step of it

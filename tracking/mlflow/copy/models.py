@@ -24,11 +24,11 @@ def copy_models(old: End, new: End, runs: Sequence[Run], ids: Mapping[str, str])
         models = [m for m in _models(client, runs[0].info.experiment_id) if m.source_run_id in ids]
     with new.connect() as client:
         experiment = client.get_run(ids[runs[0].info.run_id]).info.experiment_id
-        there = {m.tags[COPY_TAG]: m for m in _models(client, experiment) if COPY_TAG in m.tags}
+        copies = {m.tags[COPY_TAG]: m for m in _models(client, experiment) if COPY_TAG in m.tags}
     by_id = {run.info.run_id: run for run in runs}
     ready = [model for model in models if str(model.status) == "READY"]
     return {
-        m.model_id: _copy(old, new, m, by_id[str(m.source_run_id)], ids, there.get(m.model_id), experiment)
+        m.model_id: _copy(old, new, m, by_id[str(m.source_run_id)], ids, copies.get(m.model_id), experiment)
         for m in ready
     }
 
@@ -55,13 +55,13 @@ def _copy(
     model: LoggedModel,
     run: Run,
     ids: Mapping[str, str],
-    there: LoggedModel | None,
+    existing: LoggedModel | None,
     experiment: str,
 ) -> str:
     """One model, READY when it is whole."""
     run_id = ids[run.info.run_id]
     with new.connect() as client:
-        copy = there or client.create_logged_model(
+        copy = existing or client.create_logged_model(
             experiment,
             name=model.name,
             source_run_id=run_id,

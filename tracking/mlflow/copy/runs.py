@@ -40,11 +40,11 @@ class End:
 def runs_of(end: End, study: str, study_ids: Sequence[str]) -> list[Run]:
     """All runs of some studies of one experiment, a parent before its children."""
     with end.connect() as client:
-        found = client.get_experiment_by_name(study)
-        runs = [] if found is None else list(search(client, found.experiment_id))
-    own = [run for run in runs if run.data.tags.get(STUDY_ID_TAG) in study_ids]
-    studies = [run for run in own if run.data.tags.get(ROLE_TAG) == "study"]
-    trials = [run for run in own if run not in studies]
+        experiment = client.get_experiment_by_name(study)
+        runs = [] if experiment is None else list(search(client, experiment.experiment_id))
+    selected = [run for run in runs if run.data.tags.get(STUDY_ID_TAG) in study_ids]
+    studies = [run for run in selected if run.data.tags.get(ROLE_TAG) == "study"]
+    trials = [run for run in selected if run not in studies]
     first = sorted(studies, key=lambda run: (PARENT_TAG in run.data.tags, run.info.start_time))
     return [*first, *sorted(trials, key=lambda run: run.info.start_time)]
 
@@ -53,16 +53,16 @@ def copy_runs(old: End, new: End, study: str, runs: Sequence[Run]) -> dict[str, 
     """Make the other store's runs what these are; old id to new id. Copies of runs that are gone are deleted."""
     with new.connect() as client:
         experiment, _ = experiment_id(client, new.address, study)
-        there = {
+        copies = {
             run.data.tags[COPY_TAG]: run for run in search(client, experiment) if COPY_TAG in run.data.tags
         }
     ids: dict[str, str] = {}
     for count, run in enumerate(runs, start=1):
         log.info("run %d of %d: %s", count, len(runs), run.info.run_name)
-        ids[run.info.run_id] = _copy_run(old, new, run, experiment, there.get(run.info.run_id), ids)
+        ids[run.info.run_id] = _copy_run(old, new, run, experiment, copies.get(run.info.run_id), ids)
     uids = {run.data.tags[STUDY_ID_TAG] for run in runs}
     with new.connect() as client:
-        for source, copy in there.items():
+        for source, copy in copies.items():
             if source not in ids and copy.data.tags.get(STUDY_ID_TAG) in uids:
                 client.delete_run(copy.info.run_id)
     return ids
@@ -83,9 +83,9 @@ def finish_runs(new: End, runs: Sequence[Run], ids: Mapping[str, str], models: M
 
 def refuse_others(old: End, runs: Sequence[Run], needed: Sequence[str]) -> None:
     """Raise TrackingRefused where a run that a study needs was never in this store; deleted ones are left out."""
-    there = {run.info.run_id for run in runs}
+    known = {run.info.run_id for run in runs}
     with old.connect() as client:
-        absent = {run_id: stage(client, run_id) for run_id in needed if run_id not in there}
+        absent = {run_id: stage(client, run_id) for run_id in needed if run_id not in known}
     if missing := [run_id for run_id, where in absent.items() if where is None]:
         raise TrackingRefused(
             f"of the study's runs {len(missing)} of {len(needed)} are missing in {redact(old.address)}, such as "
@@ -94,10 +94,10 @@ def refuse_others(old: End, runs: Sequence[Run], needed: Sequence[str]) -> None:
 
 
 def _copy_run(
-    old: End, new: End, run: Run, experiment: str, there: Run | None, ids: Mapping[str, str]
+    old: End, new: End, run: Run, experiment: str, existing: Run | None, ids: Mapping[str, str]
 ) -> str:
     with new.connect() as client:
-        copy = there or client.create_run(
+        copy = existing or client.create_run(
             experiment,
             start_time=run.info.start_time,
             run_name=run.info.run_name,

@@ -95,28 +95,28 @@ def _line(
 def draw_curves(curves: Sequence[tuple[SeedCurves, str]], level: float | None = None) -> go.Figure:
     """Lines in their colours, each in its band from the lowest to the highest seed."""
     figure = go.Figure()
-    for each, colour in curves:
-        if each.seeds > 1:
+    for curve, colour in curves:
+        if curve.seeds > 1:
             figure.add_scatter(
-                x=[*each.steps, *reversed(each.steps)],
-                y=[*each.high, *reversed(each.low)],
+                x=[*curve.steps, *reversed(curve.steps)],
+                y=[*curve.high, *reversed(curve.low)],
                 mode="lines",
                 fill="toself",
                 fillcolor=clear(colour, 0.18),
                 line={"width": 0},
                 hoverinfo="skip",
                 showlegend=False,
-                legendgroup=text(each.name),
+                legendgroup=text(curve.name),
             )
-    for each, colour in curves:
+    for curve, colour in curves:
         figure.add_scatter(
-            x=each.steps,
-            y=each.middle,
-            mode="lines+markers" if len(each.steps) <= 60 else "lines",
-            line={"color": colour, "width": 2.5, "dash": "dot" if each.default else "solid"},
+            x=curve.steps,
+            y=curve.middle,
+            mode="lines+markers" if len(curve.steps) <= 60 else "lines",
+            line={"color": colour, "width": 2.5, "dash": "dot" if curve.default else "solid"},
             marker={"size": 6},
-            name=text(each.name),
-            legendgroup=text(each.name),
+            name=text(curve.name),
+            legendgroup=text(curve.name),
             hovertemplate="step %{x:,}: %{y:,.1f}",
         )
     if level is not None:

@@ -106,18 +106,18 @@ def _pairs(ranked: Sequence[str]) -> list[tuple[str, str]]:
     return [(first, second) for at, first in enumerate(ranked) for second in ranked[at + 1 :]]
 
 
-def draw_evaluations(study: optuna.Study, seen: StudyView) -> go.Figure:
+def draw_evaluations(study: optuna.Study, view: StudyView) -> go.Figure:
     """Evaluations by step, coloured by what became of the trial; the best and the defaults stand out."""
-    marked = {trial.number: colour for trial, colour in ((seen.default, ORANGE), (seen.best, BLUE)) if trial}
-    chosen = _representative(seen, marked)
+    marked = {trial.number: colour for trial, colour in ((view.default, ORANGE), (view.best, BLUE)) if trial}
+    chosen = _representative(view, marked)
     evaluated = trials.evaluated(study, chosen)
     drawn = visualization.plot_intermediate_values(evaluated)
     numbers = [trials.number_of(trial) for trial in evaluated.get_trials(deepcopy=False)]
-    states, told = {trial.number: trial.state for trial in seen.trials}, set[str]()
+    states, told = {trial.number: trial.state for trial in view.trials}, set[str]()
     figure = go.Figure()
     for trace, number in zip(drawn.data, numbers, strict=True):
         special, state = number in marked, states[number]
-        name = _name(seen, number) if special else state
+        name = _name(view, number) if special else state
         trace.update(
             name=name,
             legendgroup=name,
@@ -136,16 +136,16 @@ def draw_evaluations(study: optuna.Study, seen: StudyView) -> go.Figure:
 COLOURS = {"complete": GREEN, "pruned": GREY, "diverged": PURPLE, "failed": RED, "running": "#56b4e9"}
 
 
-def _name(seen: StudyView, number: int) -> str:
-    if seen.best is not None and number == seen.best.number:
+def _name(view: StudyView, number: int) -> str:
+    if view.best is not None and number == view.best.number:
         return f"best, trial {number}"
     return f"defaults, trial {number}"
 
 
-def _representative(seen: StudyView, marked: Mapping[int, str]) -> list[int]:
+def _representative(view: StudyView, marked: Mapping[int, str]) -> list[int]:
     """Numbers of the trials whose curves are drawn, those that stand out last and so on top."""
     ranked = sorted(
-        (trial for trial in seen.trials if trial.curve and trial.params and trial.number not in marked),
+        (trial for trial in view.trials if trial.curve and trial.params and trial.number not in marked),
         key=lambda trial: (trial.score or 0.0, trial.number),
     )
     kept = [ranked[at].number for at in thinned(len(ranked), MOST_CURVES)]

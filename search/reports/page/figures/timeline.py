@@ -40,29 +40,29 @@ def taken_over(work: Sequence[Work]) -> list[Work]:
 
 def outages(work: Sequence[Work]) -> list[tuple[float, float]]:
     """When nobody was at work between the first attempt and the last; seconds since 1970."""
-    spans = sorted((each.attempt.began_at, _end(each, work)) for each in work)
+    spans = sorted((piece.attempt.began_at, _end(piece, work)) for piece in work)
     if not spans:
         return []
     least = max(SILENCE_SECONDS, SILENCE_SHARE * (max(end for _, end in spans) - spans[0][0]))
-    found, reached = [], spans[0][1]
+    gaps, reached = [], spans[0][1]
     for began, ended in spans[1:]:
         if began - reached > least:
-            found.append((reached, began))
+            gaps.append((reached, began))
         reached = max(reached, ended)
-    return found
+    return gaps
 
 
 def draw(work: Sequence[Work]) -> go.Figure:
     """A row a worker, a bar an attempt, coloured by how it ended; triangles where one was taken over."""
-    owners = sorted({each.attempt.owner for each in work})
+    owners = sorted({piece.attempt.owner for piece in work})
     figure = go.Figure()
     for end, colour in ENDS.items():
-        if those := [each for each in work if (each.attempt.end or "at work") == end]:
+        if those := [piece for piece in work if (piece.attempt.end or "at work") == end]:
             _bars(figure, those, TOLD.get(end, end), colour, work)
     if again := taken_over(work):
         figure.add_scatter(
-            x=[_time(each.attempt.began_at) for each in again],
-            y=[text(each.attempt.owner) for each in again],
+            x=[_time(attempt.attempt.began_at) for attempt in again],
+            y=[text(attempt.attempt.owner) for attempt in again],
             mode="markers",
             marker={
                 "symbol": "triangle-right",
@@ -71,28 +71,30 @@ def draw(work: Sequence[Work]) -> go.Figure:
                 "line": {"color": "#000", "width": 1},
             },
             name="taken over",
-            text=[f"{text(each.what)} taken over" for each in again],
+            text=[f"{text(attempt.what)} taken over" for attempt in again],
             hoverinfo="text",
         )
     for began, ended in outages(work):
         figure.add_vrect(_time(began), _time(ended), fillcolor=GREY, opacity=0.3, line_width=0)
-    held_out = [each.attempt.began_at for each in work if each.held_out]
-    if held_out and not all(each.held_out for each in work):
+    held_out = [piece.attempt.began_at for piece in work if piece.held_out]
+    if held_out and not all(piece.held_out for piece in work):
         figure.add_vline(_time(min(held_out)), line={"color": GREY, "dash": "dash", "width": 1})
     height = min(MOST_PIXELS, ROW_PIXELS * len(owners) + FRAME_PIXELS)
     styled(figure, "time (UTC)", "", height)
     figure.update_xaxes(type="date")
-    figure.update_yaxes(type="category", categoryarray=[text(each) for each in reversed(owners)], ticks="")
+    figure.update_yaxes(
+        type="category", categoryarray=[text(attempt) for attempt in reversed(owners)], ticks=""
+    )
     return figure.update_layout(barmode="overlay", showlegend=True, bargap=0.25)
 
 
 def _bars(figure: go.Figure, those: Sequence[Work], name: str, colour: str, work: Sequence[Work]) -> None:
-    lengths = [max(0.0, _end(each, work) - each.attempt.began_at) for each in those]
+    lengths = [max(0.0, _end(piece, work) - piece.attempt.began_at) for piece in those]
     figure.add_bar(
         orientation="h",
-        base=[_time(each.attempt.began_at) for each in those],
+        base=[_time(piece.attempt.began_at) for piece in those],
         x=[1_000.0 * seconds for seconds in lengths],
-        y=[text(each.attempt.owner) for each in those],
+        y=[text(piece.attempt.owner) for piece in those],
         name=name,
         marker={"color": colour, "line": {"color": "#ffffff", "width": 0.5}},
         text=[f"{text(e.what)}: {name} after {duration(s)}" for e, s in zip(those, lengths, strict=True)],
@@ -101,10 +103,10 @@ def _bars(figure: go.Figure, those: Sequence[Work], name: str, colour: str, work
     )
 
 
-def _end(each: Work, work: Sequence[Work]) -> float:
+def _end(piece: Work, work: Sequence[Work]) -> float:
     """Of an attempt that is not known to have ended: the last moment of which anything is known."""
-    if each.attempt.ended_at is not None:
-        return max(each.attempt.ended_at, each.attempt.began_at)
+    if piece.attempt.ended_at is not None:
+        return max(piece.attempt.ended_at, piece.attempt.began_at)
     return max(other.attempt.ended_at or other.attempt.began_at for other in work)
 
 

@@ -30,11 +30,11 @@ MOST_EVALUATIONS = 60
 
 def names(space: Space) -> dict[str, str]:
     """By a setting's path what plots call it: a number whose distance from 1 is searched is shown as that."""
-    found: dict[str, str] = {}
-    for each in space.dimensions:
-        apart = isinstance(each, OneMinusDimension)
-        found.setdefault(each.path, text(each.parameter if apart else each.path))
-    return found
+    titles: dict[str, str] = {}
+    for dimension in space.dimensions:
+        apart = isinstance(dimension, OneMinusDimension)
+        titles.setdefault(dimension.path, text(dimension.parameter if apart else dimension.path))
+    return titles
 
 
 def in_memory(study: StudyView, space: Space) -> optuna.Study:
@@ -43,7 +43,7 @@ def in_memory(study: StudyView, space: Space) -> optuna.Study:
     params = [dict(_shown(trial.params, space)) for trial in begun]
     known = _distributions(params, space)
     made = optuna.create_study(direction="maximize", study_name=text(study.name))
-    made.add_trials([_trial(each, own, known) for each, own in zip(begun, params, strict=True)])
+    made.add_trials([_trial(view, assigned, known) for view, assigned in zip(begun, params, strict=True)])
     return made
 
 
@@ -64,11 +64,13 @@ def some(study: optuna.Study, most: int) -> optuna.Study:
 def evaluated(study: optuna.Study, numbers: Sequence[int]) -> optuna.Study:
     """The trials of these numbers that have a curve; those that failed as ended early, as Optuna leaves them out."""
     wanted = set(numbers)
-    found = [each for each in study.get_trials() if number_of(each) in wanted and each.intermediate_values]
-    for each in found:
-        if each.state is TrialState.FAIL:
-            each.state = TrialState.PRUNED
-    return _with(found)
+    chosen = [
+        trial for trial in study.get_trials() if number_of(trial) in wanted and trial.intermediate_values
+    ]
+    for trial in chosen:
+        if trial.state is TrialState.FAIL:
+            trial.state = TrialState.PRUNED
+    return _with(chosen)
 
 
 def number_of(trial: FrozenTrial) -> int:
@@ -82,24 +84,24 @@ def _with(trials: Sequence[FrozenTrial]) -> optuna.Study:
     return made
 
 
-def _trial(each: TrialView, params: Mapping[str, Any], known: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    state, score = STATES.get(each.state, TrialState.RUNNING), each.score
+def _trial(trial: TrialView, params: Mapping[str, Any], known: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    state, score = STATES.get(trial.state, TrialState.RUNNING), trial.score
     if state is TrialState.COMPLETE and (score is None or not math.isfinite(score)):
         state = TrialState.FAIL
-    at = thinned(len(each.curve), MOST_EVALUATIONS)
+    at = thinned(len(trial.curve), MOST_EVALUATIONS)
     return create_trial(
         state=state,
         value=score if state is TrialState.COMPLETE else None,
         params=dict(params),
         distributions={name: known[name] for name in params},
-        user_attrs={"number": each.number},
-        intermediate_values={each.curve_steps[n]: each.curve[n] for n in at},
+        user_attrs={"number": trial.number},
+        intermediate_values={trial.curve_steps[n]: trial.curve[n] for n in at},
     )
 
 
 def _shown(params: Mapping[str, Any], space: Space) -> Iterator[tuple[str, Any]]:
     called = names(space)
-    distances = {each.path for each in space.dimensions if isinstance(each, OneMinusDimension)}
+    distances = {dimension.path for dimension in space.dimensions if isinstance(dimension, OneMinusDimension)}
     for path, value in params.items():
         if path in distances and isinstance(value, float):
             yield called[path], 1.0 - value
@@ -110,11 +112,11 @@ def _shown(params: Mapping[str, Any], space: Space) -> Iterator[tuple[str, Any]]
 def _distributions(params: Sequence[Mapping[str, Any]], space: Space) -> dict[str, BaseDistribution]:
     """One a name, wide enough for every value there is."""
     values: dict[str, list[Any]] = {}
-    for own in params:
-        for name, value in own.items():
+    for assigned in params:
+        for name, value in assigned.items():
             values.setdefault(name, []).append(value)
     logs = _logarithmic(space)
-    return {name: _distribution(own, name in logs) for name, own in values.items()}
+    return {name: _distribution(assigned, name in logs) for name, assigned in values.items()}
 
 
 def _distribution(values: Sequence[Any], log: bool) -> BaseDistribution:
@@ -129,11 +131,11 @@ def _distribution(values: Sequence[Any], log: bool) -> BaseDistribution:
 
 def _logarithmic(space: Space) -> set[str]:
     called = names(space)
-    found = set()
-    for each in space.dimensions:
-        match each:
+    logarithmic = set()
+    for dimension in space.dimensions:
+        match dimension:
             case FloatDimension(log=True) | IntDimension(log=True):
-                found.add(called[each.path])
+                logarithmic.add(called[dimension.path])
             case PowerOfTwoDimension() | OneMinusDimension():
-                found.add(called[each.path])
-    return found
+                logarithmic.add(called[dimension.path])
+    return logarithmic
