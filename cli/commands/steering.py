@@ -37,6 +37,11 @@ def resume(study: Studies, storage: Storage = DEFAULT_STORAGE) -> None:
             counts = [budget.counts(store, one.study_id) for one in pair(store, handle)]
             total = sum(one.total for one in counts)
             left = total - sum(one.done + one.failed for one in counts)
+            if not left and commands.confirmation_left(store, handle):
+                say(
+                    f"study {handle.name} goes on with its confirmation; `omad-search worker {study}` adds workers"
+                )
+                continue
             say(
                 f"study {handle.name} goes on, {left} of {count(total, 'trial')} left; "
                 f"`omad-search worker {study}` adds workers"

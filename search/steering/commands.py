@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omad_core.errors import ConfigError
-from search.confirmation.pair import pair, refuse_confirmation, set_desired_state
+from search.confirmation.creation import lacks
+from search.confirmation.pair import pair, refuse_confirmation, search_of, set_desired_state
 from search.errors import SpecConflict
 from search.slots import budget, outcomes
 from search.slots.keys import ARRIVING, MOVED_TO, MOVING
@@ -55,10 +56,15 @@ def _counts(store: Store, handle: StudyHandle) -> list[budget.Counts]:
     return [budget.counts(store, study.study_id) for study in pair(store, handle)]
 
 
+def confirmation_left(store: Store, handle: StudyHandle) -> bool:
+    """Whether a search has ended, and the next worker makes its confirmation or adds to it."""
+    return lacks(store, search_of(store, handle))
+
+
 def pause(store: Store, handle: StudyHandle) -> bool:
     """Have all workers wait; False, and nothing changes, where no trial is left. Raises SpecConflict as `want`."""
     refuse_moved(store, handle)
-    if all(counts.ended for counts in _counts(store, handle)):
+    if all(counts.ended for counts in _counts(store, handle)) and not confirmation_left(store, handle):
         return False
     want(store, handle, "paused")
     return True
@@ -67,7 +73,7 @@ def pause(store: Store, handle: StudyHandle) -> bool:
 def stop(store: Store, handle: StudyHandle) -> bool:
     """Have all workers leave; False, and nothing changes, where nothing is left. Raises SpecConflict as `want`."""
     refuse_moved(store, handle)
-    if all(counts.over for counts in _counts(store, handle)):
+    if all(counts.over for counts in _counts(store, handle)) and not confirmation_left(store, handle):
         return False
     want(store, handle, "stopping")
     return True
@@ -76,7 +82,7 @@ def stop(store: Store, handle: StudyHandle) -> bool:
 def refuse_idle(store: Store, handle: StudyHandle) -> None:
     """Raise SpecConflict where a worker that begins now would leave at once: moved, ended or stopping studies."""
     refuse_moved(store, handle)
-    if all(counts.over for counts in _counts(store, handle)):
+    if all(counts.over for counts in _counts(store, handle)) and not confirmation_left(store, handle):
         raise SpecConflict(
             f"study {handle.name!r} has ended: `omad-search extend {handle.name} --trials +20` adds trials, "
             f"`omad-search retry {handle.name} --failed` tries failed ones again"

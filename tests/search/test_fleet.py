@@ -29,7 +29,8 @@ def _run(url: str, *options: str) -> dict[str, list[int]]:
         check=False,
     )
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [text for one in reports for text in one["failed"]] == []
+    failed = [text for one in reports for text in one["failed"]]
+    assert not failed, "\n".join(failed)
     assert (done.returncode, done.stderr) == (0, "")
     return {owner: numbers for one in reports for owner, numbers in one["done"].items()}
 

@@ -11,6 +11,7 @@ from search.confirmation.creation import ensure
 from search.slots import budget, outcomes, trial_binding
 from search.slots.claim import Claimant, claim, read_desired_state
 from search.slots.studies import StudyHandle, create_study, optuna_study
+from search.steering.commands import refuse_idle
 from search.storage.store import Store, open_storage
 from search.storage.tables import Slot
 from search.study import catalog
@@ -56,6 +57,30 @@ def test_an_ended_study_has_nothing_to_pause(
     assert read_desired_state(store, handle.study_id) == "running"
     assert ("there is nothing to stop" in run("stop", "hopper")) == published
     assert read_desired_state(store, handle.study_id) == ("running" if published else "stopping")
+
+
+def test_a_search_that_ended_with_its_confirmation_not_made_yet_can_be_steered(
+    run: Run, opened: tuple[Store, StudyHandle]
+) -> None:
+    store, handle = opened
+    end_trials(store, handle, [1.0, 3.0, 2.0])
+    assert "study hopper is paused" in run("pause", "hopper")
+    made = ensure(store, handle)
+    assert made is not None
+    assert read_desired_state(store, made.study_id) == "paused"
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [("stop", "hopper is stopping"), ("resume", "hopper goes on with its confirmation; `omad-search worker")],
+)
+def test_what_is_left_of_such_a_one_is_its_confirmation(
+    word: str, answer: str, run: Run, opened: tuple[Store, StudyHandle]
+) -> None:
+    store, handle = opened
+    end_trials(store, handle, [1.0, 3.0, 2.0])
+    refuse_idle(store, handle)  # workers may be launched for it
+    assert answer in run(word, "hopper")
 
 
 def test_extend_adds_trials_or_reaches_a_number(run: Run, opened: tuple[Store, StudyHandle]) -> None:
