@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cli import interrupts
-from cli.show.console import err
+from cli.show.console import say
 from omad_core.errors import ConfigError, OmadError, TaskError
 from search.errors import AddressRefused, SearchError, SpecConflict, StudyDeleted, StudyNotFound
 from tracking.errors import TrackingAddressRefused, TrackingError
@@ -86,5 +86,5 @@ def _first_line(error: Exception) -> str:
 def _print_sentence(sentence: str, code: int) -> int:
     from tracking.redaction import redact
 
-    err().print(f"error: {redact(sentence)}", soft_wrap=True, style="red")
+    say(f"error: {redact(sentence)}", stderr=True, style="red")
     return code

@@ -1,11 +1,14 @@
 """Consoles: where the command line prints. Results go to stdout, everything about them to stderr."""
 
 import os
+import re
 
 from rich.console import Console, ConsoleDimensions
 
 from cli.show import stdout
 
+_CODE = re.compile(r"`[^`]*`")
+_WORD = re.compile(r"(?:`[^`]*`|\S)+")
 PIPED_WIDTH, PIPED_HEIGHT = 160, 1_000
 """Room of tables that are piped; a terminal, or COLUMNS, says its own."""
 
@@ -42,6 +45,19 @@ def next_step(*commands: str) -> None:
 
 
 def say(line: str, *, stderr: bool = False, style: str | None = None) -> None:
-    """Print one line as it is: never wrapped, so that it can be copied and piped."""
+    """Print one line as it is, so that it can be copied and piped; on a narrow terminal a sentence breaks at words."""
     console = err() if stderr else out()
-    console.print(line, style=style, soft_wrap=True)
+    text = break_at_words(line, console.width) if console.is_terminal else line
+    console.print(text, style=style, soft_wrap=True)
+
+
+def break_at_words(line: str, width: int) -> str:
+    """A sentence in lines of this width; code between backticks stays whole, and so does a line with a bare command."""
+    if len(line) <= width or line[:1] == " " or "\n" in line or "omad-search " in _CODE.sub("", line):
+        return line
+    lines = [""]
+    for word in _WORD.findall(line):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return "\n".join(lines)
