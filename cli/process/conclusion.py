@@ -48,7 +48,9 @@ def conclude(store: Store, tracker: "Tracker", opened: OpenedStudy, view: StudyV
         say(line, stderr=True)
     report = _evaluate(study, opened, tracker) if study.best else ReportView(study)
     report = replace(report, confirmation=confirmation.read(store, opened.handle))
-    out().print(Report(report, commands(study, opened)), crop=False)
+    out().print(
+        Report(report, commands(study, opened, confirmed=report.confirmation is not None)), crop=False
+    )
     final_report.store(report, opened.spec, tracker, parent_info(opened.spec, opened.handle, store.address))
     attributes.store_attributes(store, opened.handle, confirmation_of(store, opened.handle), report)
     _end_confirmation(store, tracker, opened)
@@ -94,7 +96,7 @@ def _end_confirmation(store: Store, tracker: "Tracker", opened: OpenedStudy) -> 
             tracker.end_run(handle.tracking_run, "finished")
 
 
-def commands(view: StudyView, opened: OpenedStudy) -> list[tuple[str, str]]:
+def commands(view: StudyView, opened: OpenedStudy, *, confirmed: bool = True) -> list[tuple[str, str]]:
     """What to type next, and what for."""
     name, task = opened.handle.name, opened.spec.task
     again = f"omad-search run --task {task}" if name == task else f"omad-search run --study {name}"
@@ -108,7 +110,9 @@ def commands(view: StudyView, opened: OpenedStudy) -> list[tuple[str, str]]:
     ]
     if view.best is None:
         return [*(retry if failed else []), (f"omad-search status {name}", "see why each trial ended"), look]
+    confirm = (f"omad-search confirm {name}", "train the best and the defaults again on held-out seeds")
     return [
+        *([] if confirmed else [confirm]),
         look,
         (f"omad-search evaluate models:/omad-{name}@champion", "evaluate the best model again"),
         (f"omad-search export {name} --to policy", "take its policy home, as files"),

@@ -47,6 +47,12 @@ def test_failures_are_grouped_by_their_reason() -> None:
     ]
 
 
+def test_a_search_that_was_not_confirmed_is_to_be_confirmed_next() -> None:
+    seen = view(TrialView(0, "complete", score=1.0))
+    assert commands(seen, OPENED, confirmed=False)[0][0] == "omad-search confirm mine"
+    assert not any("confirm" in command for command, _ in commands(seen, OPENED))
+
+
 def test_many_failures_stay_a_few_lines() -> None:
     lines = failure_lines(
         view(
