@@ -21,7 +21,8 @@ def answer(page: StudyPage) -> Section:
     study, confirmation = page.study, page.report.confirmation
     best = study.best
     if best is None:
-        return Section("answer", "What was found", "No trial completed, so there is no best one.")
+        none = "completed" if study.ended else "has completed yet"
+        return Section("answer", "What was found", f"No trial {none}, so there is no best one.")
     scored = study.count("complete")
     flatters = "As the best of noisy values, that score flatters."
     which = f"trial {best.number}: {score(best.score)}."

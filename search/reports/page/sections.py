@@ -169,10 +169,13 @@ def timeline_section(work: Sequence[Work], known: bool) -> Section:
         return Section("timeline", title, notes=["No worker has begun a trial yet."])
     again, silences = timeline.taken_over(work), timeline.outages(work)
     lost = sum(piece.attempt.end == LOST for piece in work)
-    told = [
-        f"{count(len(work), 'attempt')} by {count(len({piece.attempt.owner for piece in work}), 'worker')}: "
-        f"{lost} fell silent, {len(again)} taken over by a worker that went on."
+    happened = [
+        f"{lost} fell silent" if lost else "",
+        f"{len(again)} taken over by a worker that went on" if again else "",
     ]
+    more = ", ".join(filter(None, happened))
+    workers = count(len({piece.attempt.owner for piece in work}), "worker")
+    told = [f"{count(len(work), 'attempt')} by {workers}{f': {more}' if more else ''}."]
     if silences:
         spans = ", ".join(duration(ended - began) for began, ended in silences[:MOST_NUMBERS])
         told.append(f"Nobody was at work for {spans} (grey).")

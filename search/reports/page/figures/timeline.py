@@ -24,6 +24,8 @@ ENDS = {
 """Colour by how an attempt ended."""
 TOLD = {"raised": "ended by an error", LOST: "fell silent", "released": "left half-trained"}
 ROW_PIXELS, FRAME_PIXELS, MOST_PIXELS = 24, 110, 900
+MOST_NAMED, LONGEST_NAME = 30, 22
+"""Rows that are all named; of more, plotly names some."""
 SILENCE_SECONDS, SILENCE_SHARE = 60.0, 0.02
 """Nobody at work for this long, and for this share of the whole, is an outage."""
 
@@ -82,9 +84,10 @@ def draw(work: Sequence[Work]) -> go.Figure:
     height = min(MOST_PIXELS, ROW_PIXELS * len(owners) + FRAME_PIXELS)
     styled(figure, "time (UTC)", "", height)
     figure.update_xaxes(type="date")
-    figure.update_yaxes(
-        type="category", categoryarray=[text(attempt) for attempt in reversed(owners)], ticks=""
-    )
+    rows = {text(owner): text(_short(owner)) for owner in reversed(owners)}
+    figure.update_yaxes(type="category", categoryarray=list(rows), ticks="")
+    if len(rows) <= MOST_NAMED:
+        figure.update_yaxes(tickvals=list(rows), ticktext=list(rows.values()))
     return figure.update_layout(barmode="overlay", showlegend=True, bargap=0.25)
 
 
@@ -101,6 +104,11 @@ def _bars(figure: go.Figure, those: Sequence[Work], name: str, colour: str, work
         textposition="none",
         hoverinfo="text",
     )
+
+
+def _short(owner: str) -> str:
+    """Of a long name its beginning and its end, with the process: on a phone the bars need the room."""
+    return owner if len(owner) <= LONGEST_NAME else f"{owner[: LONGEST_NAME - 10]}…{owner[-9:]}"
 
 
 def _end(piece: Work, work: Sequence[Work]) -> float:

@@ -155,7 +155,7 @@ def test_nothing_is_loaded_and_nothing_runs_but_the_pages_script(store: Store) -
 
 def test_an_untouched_study_has_a_page_that_says_so(store: Store) -> None:
     seen = Parsed(builder.make(store, new_study(store, "untouched", 2), None).html)
-    assert "No trial completed, so there is no best one." in seen.words
+    assert "No trial has completed yet, so there is no best one." in seen.words
     assert "No film: no trial completed" in seen.words
     assert "No worker has begun a trial yet" in seen.words
     assert seen.plots == []
@@ -177,6 +177,7 @@ def test_of_one_trial_nothing_is_said_of_parameters(store: Store) -> None:
     made = builder.make(store, handle, None)
     seen = Parsed(made.html)
     assert "Not confirmed: trial 0 has the best score in the search, 5.0." in seen.words
+    assert "1 attempt by 1 worker. A row" in seen.words, "nothing happened that is worth a word"
     assert "1 complete trial: fewer than 10 say nothing of parameters" in seen.words
     assert "best, trial 0: the defaults" in seen.words
     assert "defaults, trial 0" not in seen.words, "they are the best"
@@ -189,7 +190,7 @@ def test_failures_alone_have_their_reasons(store: Store) -> None:
         end(store, handle, "failed", reason="no such file: world.xml")
     end(store, handle, "diverged", reason="diverged: NaN")
     seen = Parsed(builder.make(store, handle, None).html)
-    assert "No trial completed" in seen.words
+    assert "No trial completed, so there is no best one." in seen.words
     assert "2 failed no such file: world.xml 0, 1" in seen.words
     assert "1 diverged NaN 2" in seen.words
 

@@ -42,3 +42,10 @@ def test_a_row_a_worker_and_a_bar_an_attempt() -> None:
 def test_names_of_workers_are_text() -> None:
     drawn = timeline.draw([work(0, 1, "<b>x</b>", 0.0, 1.0, "complete")])
     assert drawn.data[0].y == ("&lt;b&gt;x&lt;/b&gt;",)
+
+
+def test_long_names_of_machines_leave_room_for_the_bars() -> None:
+    names = [f"ip-10-0-0-{n}.eu-central-1.compute.internal:3169{n}" for n in (1, 2)]
+    drawn = timeline.draw([work(n, 1, name, 0.0, 1.0, "complete") for n, name in enumerate(names)])
+    assert set(drawn.layout.yaxis.ticktext) == {"ip-10-0-0-1.…nal:31691", "ip-10-0-0-2.…nal:31692"}
+    assert len({trace_y for trace in drawn.data for trace_y in trace.y}) == 2
