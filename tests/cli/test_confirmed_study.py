@@ -194,7 +194,7 @@ def test_a_pair_moves_to_another_tracking_server_and_is_known_there(
     said = run("sync", "mine", "--tracking", new)
     assert "study mine: 0 rows" in said
     assert "study mine-confirm: 0 rows" in said
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["run", "--study", "mine", "--tracking", new])
     said = capsys.readouterr()
     assert "study mine is finished; `--trials 12` gives it more trials" in said.err

@@ -2,43 +2,58 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import optuna
 
 from search.slots import budget, lease_writes, outcomes, trial_binding
 from search.slots.claim import Claimant, claim
 from search.slots.studies import create_study, optuna_study
-from search.storage.store import open_storage
+from search.storage.patience import patiently
+from search.storage.store import Store, open_storage
+
+T = TypeVar("T")
 
 
-def work(url: str, trials: int, owner: str, seconds: float) -> list[int]:
+def work(url: str, trials: int, owner: str, seconds: float, patience: float) -> list[int]:
     """One worker with connections of its own; the numbers of the slots it finished."""
     finished = []
-    with open_storage(url, create=True) as store:
-        handle = create_study(store, "fleet", trials, "{}", enqueue=[{"x": 0.5}])
+
+    def patient(action: Callable[..., T], *args: Any) -> T:
+        return patiently(lambda: action(*args), patience)
+
+    with patient(open_storage, url, True) as store:
+        handle = patient(create_study, store, "fleet", trials, "{}", [{"x": 0.5}])
         while True:
-            lease = claim(store, handle.study_id, Claimant(owner, seconds))
+            lease = patient(claim, store, handle.study_id, Claimant(owner, seconds))
             if lease is None:
-                outcomes.repair(store, optuna_study(store, handle))
-                if budget.counts(store, handle.study_id).ended:
+                patient(lambda: outcomes.repair(store, optuna_study(store, handle)))
+                if patient(budget.counts, store, handle.study_id).ended:
                     return finished
                 time.sleep(0.2)
                 continue
-            study = optuna_study(store, handle, optuna.samplers.RandomSampler(seed=lease.number))
-            lease, trial = trial_binding.bind(store, study, lease)
-            with store.guard():
-                x = trial.suggest_float("x", 0.0, 1.0)
+            sampler = optuna.samplers.RandomSampler(seed=lease.number)
+            study = patient(optuna_study, store, handle, sampler)
+            lease, trial = patient(trial_binding.bind, store, study, lease)
+            x = patient(_propose, store, trial)
             for step in (1, 2):
-                lease_writes.renew(store, lease, seconds, {"step": step})
-                outcomes.report(store, lease, trial, step, x)
-            lease = outcomes.finish(store, study, lease, "complete", x)
-            lease_writes.publish(store, lease)
+                patient(lease_writes.renew, store, lease, seconds, {"step": step})
+                patient(outcomes.report, store, lease, trial, step, x)
+            lease = patient(outcomes.finish, store, study, lease, "complete", x)
+            patient(lease_writes.publish, store, lease)
             finished.append(lease.number)
+
+
+def _propose(store: Store, trial: optuna.Trial) -> float:
+    with store.guard():
+        return trial.suggest_float("x", 0.0, 1.0)
 
 
 def process(args: argparse.Namespace, number: int, go: int) -> int:
@@ -49,7 +64,7 @@ def process(args: argparse.Namespace, number: int, go: int) -> int:
 
     def thread(name: str) -> None:
         try:
-            done[name] = work(args.url, args.trials, name, args.lease_seconds)
+            done[name] = work(args.url, args.trials, name, args.lease_seconds, args.patience)
         except BaseException:  # noqa: BLE001  (the border of a thread)
             failed.append(traceback.format_exc())
 
@@ -70,7 +85,12 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--lease-seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--patience", type=float, default=0.0, help="seconds in which what passes is tried again"
+    )
     args = parser.parse_args()
+    if args.patience:
+        logging.disable(logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     go, gate = os.pipe()
     children = []

@@ -66,6 +66,7 @@ def test_sixteen_workers_on_an_empty_database_run_exactly_the_budget(
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
 def test_sixteen_processes_run_exactly_a_hundred_trials(kind: str, new_url: Callable[[str], str]) -> None:
     url = new_url(kind)
-    done = _run(url, "--trials", "100", "--processes", "16", "--threads", "1")
+    patience = ["--patience", "60"] if kind == "mariadb" else []  # it ends one of two transactions that cross
+    done = _run(url, "--trials", "100", "--processes", "16", "--threads", "1", *patience)
     assert len(done) == 16
     _check_exact(url, 100, done)

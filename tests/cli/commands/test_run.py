@@ -224,7 +224,7 @@ def test_where_workers_could_keep_nothing_is_told_before_anything_is_made(
     monkeypatch.setenv("OMAD_HOME", "file/home")
     words = ["hopper"] if command in ("worker", "confirm") else ["--task", "hopper", "--profile", "smoke"]
     words += ["--algorithms", "omad,gaussian"] if command == "compare" else []
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match=r"^1$"):
         main([command, *words])
     assert "nothing can be written to file/home" in capsys.readouterr().err
     assert made(folder) == {"file"}

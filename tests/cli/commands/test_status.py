@@ -200,7 +200,7 @@ def test_watch_as_json_is_one_object_a_line_and_goes_on_through_an_outage(
         lambda: None,
         lambda: end_all(store),
     )
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["status", "hopper", "--storage", f"sqlite:///{tmp_path}/omad.db", "--watch", "--json"])
     said = capsys.readouterr()
     seen = [json.loads(line) for line in said.out.splitlines()]
@@ -258,7 +258,7 @@ def test_watch_in_a_terminal_shows_the_last_view_through_an_outage(
     for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "120"), ("LINES", "40"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
     watched(monkeypatch, lambda: None, outage, lambda: end_all(opened[0]))
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["status", "hopper", "--storage", f"sqlite:///{tmp_path}/omad.db", "--watch"])
     text = capsys.readouterr().out
     alarm = text.index("storage away, trying again; this is how it was")

@@ -228,7 +228,7 @@ def test_a_password_reaches_pods_by_a_secret_alone(
 ) -> None:
     monkeypatch.setenv("OMAD_STORAGE", "postgresql://tuner:hush@db/omad")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tuner:hush@track:5000")
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["launch", "kubernetes", "hopper", "--workers", "4", "--secret", "mine", "--dry-run"])
     said = capsys.readouterr()
     assert "hush" not in said.out + said.err

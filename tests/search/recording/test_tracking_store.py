@@ -135,7 +135,7 @@ def test_with_the_storage_goes_what_is_known_of_the_records(
     with open_storage(to) as store:
         moved = open_study(store, "hopper")
         assert (moved.tracking, moved.tracking_run) == (study.tracking, study.handle.tracking_run)
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(
             [
                 "move",

@@ -17,7 +17,7 @@ from search.slots.claim import Claimant, claim, read_desired_state
 from search.slots.studies import open_study, optuna_study
 from search.steering import move
 from search.storage.store import open_storage
-from tracking.mlflow.copy import models as mlflow_copy_models
+from tracking.mlflow.copy import study as mlflow_copy_study
 from tracking.mlflow.tracker import MlflowTracker
 
 # MLflow's own use of SQLAlchemy and of Python is behind their newest releases.
@@ -69,14 +69,14 @@ def test_everything_goes_with_a_study_to_another_tracking_server(
     words = ["move", "moves", "--storage", study.storage, "--tracking", new, "--from-tracking", old]
     with monkeypatch.context() as patch:
         patch.setattr(
-            mlflow_copy_models, "copy_registered", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            mlflow_copy_study, "copy_registered", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
         )
-        with pytest.raises(SystemExit, match="130"):
+        with pytest.raises(SystemExit, match=r"^130$"):
             main(words)
     assert study.rows()[1].mlflow_run_id == half.mlflow_run_id, "nothing is changed by half a move"
     assert read_desired_state(study.store, study.handle.study_id) == "running"
     to = f"sqlite:///{tmp_path}/moved.db"
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main([*words, "--to", to])
     assert "1 of 2 trials ended, 1 half-trained" in capsys.readouterr().out
     before, after = runs_of(old, "moves"), runs_of(new, "moves")

@@ -177,7 +177,7 @@ def test_the_list_of_studies_is_of_one_moment(
     url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def listed() -> str:
-        with pytest.raises(SystemExit, match="0"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             main(["studies", "--json"])
         return capsys.readouterr().out
 
