@@ -101,14 +101,14 @@ def dashboard(store: "Store", port: int) -> "WSGIServer":
             f"optuna-dashboard cannot be imported ({error}); install it with: pip install 'omad-search[dashboard]'"
         ) from None
 
-    class Server(socketserver.ThreadingMixIn, WSGIServer):
+    class LocalServer(socketserver.ThreadingMixIn, WSGIServer):
         daemon_threads = True
 
     class Handler(WSGIRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing of requests."""
 
-    return make_server(LOCAL, port, wsgi(store.optuna), server_class=Server, handler_class=Handler)
+    return make_server(LOCAL, port, wsgi(store.optuna), server_class=LocalServer, handler_class=Handler)
 
 
 def _check_file(path: Path | None, tracking: str | None) -> None:

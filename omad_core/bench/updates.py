@@ -16,7 +16,7 @@ from omad_core.engine.devices import device_of
 from omad_core.engine.graphs import Buffers, EagerEngine, Engine, engine_for
 from omad_core.engine.replay import Replay
 from omad_core.envs import make_spec
-from omad_core.rng.blocks import DrawKind, draw
+from omad_core.rng.draw_blocks import DrawKind, draw
 from omad_core.settings import get, replace
 from omad_core.task import TaskSpec
 
@@ -56,7 +56,7 @@ class UpdateSpeeds:
         return members * self.ms[1] / self.ms[members]
 
 
-class Bench:
+class UpdateBench:
     """A learner with a replay of random numbers, which is no task's, and all that an update takes."""
 
     def __init__(self, config: TrainConfig, members: int, device: torch.device) -> None:
@@ -148,7 +148,7 @@ def measure(
     """
     torch.set_float32_matmul_precision(config.matmul_precision)
     torch_device = device_of(device)
-    one = Bench(config, 1, torch_device)
+    one = UpdateBench(config, 1, torch_device)
     one.eager_cycle()
     products = record(one.eager_cycle)
     multiply = alone(products, torch_device)
@@ -157,7 +157,7 @@ def measure(
         multiply()
         return one.wait(one.delay)
 
-    gaussian = Bench(_gaussian(config), 1, torch_device)
+    gaussian = UpdateBench(_gaussian(config), 1, torch_device)
     compared: dict[str, Action] = {
         "1": one.cycle,
         "products": product_cycle,
@@ -167,7 +167,7 @@ def measure(
     times = in_turns(compared, seconds)
     patience = max(seconds, LEAST_SECONDS) / ((1 + ROUNDS) * one.delay * times["1"].wall)
     for count in (m for m in members if m != 1 and m <= patience):
-        times |= in_turns({str(count): Bench(config, count, torch_device).cycle}, seconds / 10, ROUNDS)
+        times |= in_turns({str(count): UpdateBench(config, count, torch_device).cycle}, seconds / 10, ROUNDS)
     ms = {name: 1e3 * (t.cpu if torch_device.type == "cpu" else t.wall) for name, t in times.items()}
     return UpdateSpeeds(
         ms={count: ms[str(count)] for count in members if str(count) in ms},

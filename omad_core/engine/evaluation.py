@@ -10,7 +10,7 @@ from omad_core.algorithm.learner import Learner
 from omad_core.config import TrainConfig
 from omad_core.engine.transfer import fetch, send
 from omad_core.envs.base import FloatArray, Step, StepRaised, VectorEnv
-from omad_core.rng.blocks import DrawBlocks
+from omad_core.rng.draw_blocks import DrawBlocks
 from omad_core.rng.streams import Stream, env_seeds
 
 NOISE_BLOCK = 64

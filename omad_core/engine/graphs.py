@@ -19,7 +19,7 @@ from omad_core.algorithm.batch import Transitions
 from omad_core.algorithm.learner import Learner
 from omad_core.algorithm.objectives.objective import Draws
 from omad_core.engine.transfer import fetch, send
-from omad_core.rng.blocks import dtype_of
+from omad_core.rng.draw_blocks import dtype_of
 
 Work = Callable[[], None]
 Record = Callable[[Sequence[Work], torch.device], list[Work]]

@@ -15,7 +15,7 @@ from omad_core.engine.member import Member, Phase
 from omad_core.engine.replay import Replay
 from omad_core.envs import make_env
 from omad_core.events import Broken, Diverged
-from omad_core.rng.blocks import DrawBlocks, DrawKind
+from omad_core.rng.draw_blocks import DrawBlocks, DrawKind
 from omad_core.rng.streams import Stream
 
 BLOCK = 32

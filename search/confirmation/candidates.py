@@ -11,13 +11,14 @@ from omad_core import settings
 from omad_core.config import TrainConfig
 from omad_core.errors import OmadError
 from omad_core.stored_settings import train_config
+from search.confirmation.held_out_seeds import held_out_seed
 from search.slots import budget
 from search.slots.keys import START
 from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle
 from search.storage.reader import Reader
 from search.storage.store import Store
-from search.study.confirmation import CANDIDATE, CONFIGURATION, SEED, Confirm, held_out_seed
+from search.study.confirmation import CANDIDATE, CONFIGURATION, SEED, Confirm
 from search.study.study_spec import StudySpec
 
 

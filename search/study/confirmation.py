@@ -20,8 +20,6 @@ CONFIGURATION = "omad_configuration"
 """Attribute of a confirmation's trial: everything it trains with, its seed included."""
 CANDIDATE, SEED = "candidate", "seed"
 """Parameters of such a trial: the candidate's number in the parent, and the number of its held-out seed."""
-HELD_OUT = 4_000_000_000_000
-"""Held-out seed k trains with this plus k: above every seed of a search, the same for all candidates and studies."""
 MOST_CANDIDATES, MOST_SEEDS = 100, 1_000
 MOST_NUMBER = 10_000_000
 SUFFIX = "-confirm"
@@ -86,11 +84,6 @@ def read_confirm(table: Any) -> Mapping[str, Any] | None:
         )
     settings.from_dict(Confirm, table)
     return table
-
-
-def held_out_seed(number: int) -> int:
-    """The seed that held-out seed `number` trains with."""
-    return HELD_OUT + number
 
 
 def configuration(trial: BaseTrial) -> TrainConfig:

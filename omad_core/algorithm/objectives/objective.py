@@ -15,7 +15,7 @@ from omad_core.algorithm.batch import Transitions
 from omad_core.algorithm.policies.diffusion import Draw
 from omad_core.config import TrainConfig
 from omad_core.nn.layers import Params
-from omad_core.rng.blocks import DrawKind
+from omad_core.rng.draw_blocks import DrawKind
 from omad_core.task import TaskSpec
 
 Draws = Mapping[str, Tensor]

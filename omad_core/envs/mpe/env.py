@@ -15,7 +15,7 @@ from omad_core.envs.arguments import check_arguments
 from omad_core.envs.base import EnvState, FloatArray, Step
 from omad_core.envs.catalog import Task
 from omad_core.envs.finiteness import check_reward
-from omad_core.envs.mpe.particles import World, move, push
+from omad_core.envs.mpe.particles import ParticleWorld, move, push
 from omad_core.envs.mpe.scenarios import Deception, Navigation, Scenario, Sight
 from omad_core.envs.rows import Rows
 from omad_core.envs.saved_state import check_fit, generator, pack_generator, unpack_generator
@@ -84,7 +84,7 @@ class MpeEnv:
         self._scale = ActionScaling(spec)
         self._rules = rules
         bodies = rules.agents + rules.scripted
-        self._world = World(
+        self._world = ParticleWorld(
             position=np.zeros((num_envs, bodies, 2)),
             velocity=np.zeros((num_envs, bodies, 2)),
             landmarks=np.zeros((num_envs, rules.landmarks, 2)),
@@ -105,9 +105,11 @@ class MpeEnv:
             world.velocity[:] = 0
             self._elapsed[i] = 0
 
-    def _pick(self, rows: int | slice | NDArray[np.int64]) -> World:
+    def _pick(self, rows: int | slice | NDArray[np.int64]) -> ParticleWorld:
         world = self._world
-        return World(world.position[rows], world.velocity[rows], world.landmarks[rows], world.goal[rows])
+        return ParticleWorld(
+            world.position[rows], world.velocity[rows], world.landmarks[rows], world.goal[rows]
+        )
 
     def observe(self) -> tuple[FloatArray, FloatArray]:
         """Observations [num_envs, A, O] and states [num_envs, S] of all environments as they stand."""
@@ -136,7 +138,10 @@ class MpeEnv:
 
     def save(self, index: int) -> EnvState:
         """Everything that moves, the goal, the generator (a random adversary draws from it) and steps taken."""
-        world = {name: np.array(array[index]) for name, array in zip(World._fields, self._world, strict=True)}
+        world = {
+            name: np.array(array[index])
+            for name, array in zip(ParticleWorld._fields, self._world, strict=True)
+        }
         return {
             **world,
             "generator": pack_generator(self._draws[index]),
@@ -146,7 +151,7 @@ class MpeEnv:
     def restore(self, index: int, state: EnvState) -> None:
         """Put one environment into a saved state. Raises CheckpointError where it does not fit."""
         check_fit(state, self.save(index), self.spec.name)
-        for name, array in zip(World._fields, self._world, strict=True):
+        for name, array in zip(ParticleWorld._fields, self._world, strict=True):
             array[index] = state[name]
         self._draws[index] = unpack_generator(state["generator"])
         self._elapsed[index] = state["elapsed"]

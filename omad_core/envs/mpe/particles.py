@@ -16,7 +16,7 @@ SENSITIVITY = 5.0
 AGENT_RADIUS = 0.15
 
 
-class World(NamedTuple):
+class ParticleWorld(NamedTuple):
     """n worlds of N agents and L landmarks; agents weigh one, landmarks never move."""
 
     position: FloatArray
@@ -34,7 +34,7 @@ def push(actions: FloatArray) -> FloatArray:
     return SENSITIVITY * (actions[..., 2::2] - actions[..., 1::2])
 
 
-def move(world: World, force: FloatArray, collide: bool) -> World:
+def move(world: ParticleWorld, force: FloatArray, collide: bool) -> ParticleWorld:
     """The worlds one step later, under forces [n, N, 2] and, where agents collide, their mutual push."""
     if collide:
         force = _with_contact(world.position, force)

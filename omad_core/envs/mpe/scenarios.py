@@ -6,7 +6,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from omad_core.envs.base import BoolArray, FloatArray
-from omad_core.envs.mpe.particles import AGENT_RADIUS, World, distance, nearest, others, push, relative
+from omad_core.envs.mpe.particles import (
+    AGENT_RADIUS,
+    ParticleWorld,
+    distance,
+    nearest,
+    others,
+    push,
+    relative,
+)
 
 Rule = Literal["static", "random", "greedy"]
 COVERED = 0.1
@@ -49,7 +57,7 @@ class Navigation:
         self.obs_dim = 2 * self._last - self._middle
         self.state_dim = 6 * agents
 
-    def observe(self, world: World) -> FloatArray:
+    def observe(self, world: ParticleWorld) -> FloatArray:
         """[n, N, O] observations."""
         n = len(world.position)
         obs = np.zeros((n, self.agents, self.obs_dim))
@@ -62,12 +70,12 @@ class Navigation:
         obs[..., self._middle : self._last] = offsets
         return obs
 
-    def state(self, world: World) -> FloatArray:
+    def state(self, world: ParticleWorld) -> FloatArray:
         """[n, S] global state."""
         parts = (world.velocity, world.position, world.landmarks)
         return np.concatenate(parts, axis=1).reshape(len(world.position), -1)
 
-    def reward(self, world: World) -> FloatArray:
+    def reward(self, world: ParticleWorld) -> FloatArray:
         """[n] sum of the agents' rewards."""
         to_landmarks = distance(relative(world.landmarks, world.position)).min(axis=1)
         shared = -to_landmarks.sum(axis=1)
@@ -76,7 +84,7 @@ class Navigation:
         team: FloatArray = self.agents * shared * (1 - self._local) - touching * self._local
         return team
 
-    def ended(self, world: World) -> BoolArray:
+    def ended(self, world: ParticleWorld) -> BoolArray:
         """[n] whether the episode ends: every landmark is covered."""
         if not self.ends:
             return np.zeros(len(world.position), dtype=np.bool_)
@@ -112,7 +120,7 @@ class Deception:
         self.obs_dim = 2 + 2 * (seen.landmarks or agents) + 2 * (seen.agents or agents)
         self.state_dim = 4 * (agents + 1) + 2 * agents + agents
 
-    def script(self, world: World, draws: Sequence[np.random.Generator]) -> FloatArray:
+    def script(self, world: ParticleWorld, draws: Sequence[np.random.Generator]) -> FloatArray:
         """[n, 1, 2] force of the adversary, chosen before anyone moves."""
         n = len(world.position)
         if self.rule == "static":
@@ -126,7 +134,7 @@ class Deception:
         actions[:, 0, 1::2] = (-way).clip(0, 1)
         return push(actions)
 
-    def observe(self, world: World) -> FloatArray:
+    def observe(self, world: ParticleWorld) -> FloatArray:
         """[n, N, O] observations: goal, landmarks, other agents, all as seen from the agent."""
         n, good = len(world.position), world.position[:, 1:]
         goal = world.landmarks[np.arange(n), world.goal][:, None] - good
@@ -135,21 +143,21 @@ class Deception:
         parts = [marks.reshape(n, self.agents, -1), fellows.reshape(n, self.agents, -1)]
         return np.concatenate([goal, *parts], axis=2)
 
-    def state(self, world: World) -> FloatArray:
+    def state(self, world: ParticleWorld) -> FloatArray:
         """[n, S] global state."""
         n = len(world.position)
         goal = world.goal[:, None] == np.arange(self.landmarks)
         places = np.concatenate([world.velocity, world.position, world.landmarks], axis=1)
         return np.concatenate([places.reshape(n, -1), goal], axis=1)
 
-    def reward(self, world: World) -> FloatArray:
+    def reward(self, world: ParticleWorld) -> FloatArray:
         """[n] sum of the good agents' rewards."""
         goal = world.landmarks[np.arange(len(world.position)), world.goal]
         away = distance(world.position - goal[:, None])
         team: FloatArray = self.agents * (away[:, 0] - away[:, 1:].min(axis=1))
         return team
 
-    def ended(self, world: World) -> BoolArray:
+    def ended(self, world: ParticleWorld) -> BoolArray:
         """[n] false: an episode lasts to its horizon."""
         return np.zeros(len(world.position), dtype=np.bool_)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.confirmation.held_out_seeds import HELD_OUT
 from search.reports.page.content import PageTable, Section, Text
-from search.study.confirmation import HELD_OUT
 from search.study.origin import CONFIRM
 from search.study.study_spec import StudySpec
 from search.view.confirmation import CandidateView

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from omad_core.rng.blocks import DrawBlocks
+from omad_core.rng.draw_blocks import DrawBlocks
 
 CPU = torch.device("cpu")
 
