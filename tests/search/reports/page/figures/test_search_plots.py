@@ -46,6 +46,16 @@ def test_all_parameters_are_named_in_full_in_their_order(study: optuna.Study) ->
     assert [name.replace("<br>", "") for name in names] == ["score", STEPS, RATE]
 
 
+def test_large_scores_are_whole_numbers_beside_their_axis(study: optuna.Study) -> None:
+    large = optuna.create_study(direction="maximize")
+    for trial in study.trials:
+        trial.values = [1_000.0 * (trial.number + 1)]
+        large.add_trial(trial)
+    said = [each.text for each in search_plots.draw_parallel(large).layout.annotations]
+    assert "6,000" in said
+    assert not [each for each in said if "e+" in each]
+
+
 def test_every_colour_of_a_score_is_seen_on_light_and_on_dark_ground() -> None:
     for colour in SCALE:
         red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
