@@ -24,13 +24,14 @@ def trials(study: StudyIfAny = None, storage: Storage = DEFAULT_STORAGE, json: J
 
 
 def _print(study: "StudyView") -> None:
-    from cli.show.status import SPARE, listed_parameters, trial_table
+    from cli.show.status import SHORT_NAMES, SPARE, listed_parameters, trial_table
     from cli.show.tables import drop_columns, fits
 
     console = out()
     begun: Sequence[TrialView] = [trial for trial in study.trials if trial.state != "waiting"]
     wide = fits(console, trial_table(study, begun, wide=True), console.width)
-    table = trial_table(study, begun, wide, console.options.ascii_only)
+    short = console.width < SHORT_NAMES
+    table = trial_table(study, begun, wide, console.options.ascii_only, short=short)
     console.print(drop_columns(console, table, console.width, SPARE))
     for trial in begun:
         if trial.note:

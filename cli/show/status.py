@@ -27,6 +27,8 @@ RATES = ("steps/s", "updates/s")
 """Columns that only a study at work has."""
 SPARE = ("updates/s", "steps/s", "curve", "steps")
 """Columns of trials that a narrow terminal has no room for, the least important first."""
+SHORT_NAMES = 50
+"""Columns below which the title of held-out trainings says once what they are."""
 BAR_WIDTH = 60
 """Columns from which on there is a progress bar."""
 ENTRY_LINES = 3
@@ -59,6 +61,7 @@ class StatusView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height, overflow = min(options.size.height, MOST_ROWS + WIDE_OVERHEAD), fitting(options)
         lease_rows = height // LEASE_SHARE
+        short = options.max_width < SHORT_NAMES
         small = self.leases and height < SMALL
         if self.leases:
             height -= 1 + leases.count_lines(self.study, lease_rows) + bool(self.alarm)
@@ -68,7 +71,7 @@ class StatusView:
         entries = 0 if wide or small else _entries(height)
         if not wide:
             trials = choose_shown(self.study, max(3, height - NARROW_OVERHEAD - entries * ENTRY_LINES))
-            table = trial_table(self.study, trials, wide=False, ascii_only=options.ascii_only)
+            table = trial_table(self.study, trials, wide=False, ascii_only=options.ascii_only, short=short)
         table = drop_columns(console, table, options.max_width, SPARE)
         yield from header(self.study, options.max_width, overflow, whole=self.whole)
         if self.leases:
@@ -131,12 +134,19 @@ def header(
     yield Text(_best_line(study), no_wrap=not whole, overflow=overflow)
 
 
-def trial_table(study: StudyView, trials: Sequence[TrialView], wide: bool, ascii_only: bool = False) -> Table:
+def trial_table(
+    study: StudyView,
+    trials: Sequence[TrialView],
+    wide: bool,
+    ascii_only: bool = False,
+    *,
+    short: bool = False,
+) -> Table:
     """A row for each of these trials; a wide table has their parameters as columns."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     paths = _paths(study) if wide else []
     rates = () if study.ended else RATES
-    first = "training" if study.parent else "trial"
+    first = "trial" if not study.parent else "held-out" if short else "training"
     for title in (first, "state", "steps", "curve", "return", *rates, *map(_title, paths)):
         justify: JustifyMethod = "left" if title in ("state", "curve") else "right"
         table.add_column(title, justify=justify, no_wrap=True, vertical="bottom")
@@ -146,7 +156,10 @@ def trial_table(study: StudyView, trials: Sequence[TrialView], wide: bool, ascii
         parameters = [numbers.value(trial.params[path]) if path in trial.params else "" for path in paths]
         speeds = [numbers.rate(rate) if trial.state == "running" else "" for rate in _rates(trial)]
         table.add_row(
-            *_cells(trial, curve), *speeds[: len(rates)], *parameters, style=_row_style(study, trial)
+            *_cells(trial, curve, short=short),
+            *speeds[: len(rates)],
+            *parameters,
+            style=_row_style(study, trial),
         )
     return table
 
@@ -192,11 +205,11 @@ def _best_line(study: StudyView) -> str:
     return line
 
 
-def _cells(trial: TrialView, curve: str) -> list[Text]:
+def _cells(trial: TrialView, curve: str, *, short: bool) -> list[Text]:
     steps = f"{trial.step:,}" if trial.ended else f"{trial.step:,}/{trial.env_steps:,}"
     state = Text(trial.state, style=STYLES[trial.state])
     return [
-        Text(trial.label or str(trial.number)),
+        Text((trial.label.removeprefix("held-out ") if short else trial.label) or str(trial.number)),
         state,
         *map(Text, (steps, curve, numbers.score(trial.score))),
     ]

@@ -55,6 +55,15 @@ def test_parameters_are_columns_where_they_fit_and_lines_where_not(study: StudyV
     assert "critic.learning_rate=0.000317" in narrow
 
 
+def test_forty_columns_have_room_for_held_out_trainings(study: StudyView, show: Show) -> None:
+    labelled = [dataclasses.replace(t, label=f"held-out {t.number} of defaults") for t in study.trials[:6]]
+    text = show(StatusView(dataclasses.replace(study, parent="hopper", trials=labelled)), 40)
+    rows = [line for line in text.splitlines() if " of defaults" in line]
+    assert len(rows) == 6
+    assert not [line for line in rows if "…" in line]
+    assert "held-out  state" in text
+
+
 def test_a_study_that_has_ended_has_no_speeds(study: StudyView, show: Show) -> None:
     ended = dataclasses.replace(study, trials=[trial for trial in study.trials if trial.ended])
     assert "updates/s" in show(StatusView(study), 160)
