@@ -56,7 +56,7 @@ def compare(
             "--seeds",
             min=3,
             max=1_000,
-            help="Held-out seeds of each best and of its defaults; without it 5. Fewer than 3 have no interval.",
+            help="Held-out seeds of each best and of its defaults; without it 5. Fewer than 3 would have no interval.",
         ),
     ] = None,
     study_seed: StudySeed = None,

@@ -66,7 +66,8 @@ def estimate(values: Sequence[float]) -> Estimate:
         raise ValueError(f"an estimate needs finite values, one a seed, not {list(values)}")
     point, given = interquartile_mean(sample.tolist()), tuple(sample.tolist())
     if len(sample) < FEWEST_SEEDS:
-        why = f"no interval: {len(sample)} seed{'s' if len(sample) > 1 else ''}, and it takes {FEWEST_SEEDS}"
+        seeds = "1 seed is" if len(sample) == 1 else f"{len(sample)} seeds are"
+        why = f"{seeds} too few for an interval, which takes {FEWEST_SEEDS}"
         return Estimate(given, point, None, None, why)
     low, high = _bootstrap(sample) if len(sample) >= BOOTSTRAP_FROM else _student(sample)
     return Estimate(given, point, low, high)

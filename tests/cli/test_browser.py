@@ -201,8 +201,7 @@ def test_the_report_and_the_pictures_are_among_the_studys_artifacts(
     browser: Browser, ids: dict[str, str]
 ) -> None:
     browser.open(f"experiments/{ids['experiment']}/runs/{ids['study']}/artifacts/report.md")
-    browser.wait_for("report.md", "pictures", "spec.json", "Return on fresh episodes", "random play")
-    browser.shoot("report")
+    browser.wait_for("report.md", "pictures", "spec.json", "on fresh episodes", "random play")
     browser.open(f"experiments/{ids['experiment']}/runs/{ids['best']}/artifacts/pictures/learning_curve.png")
     browser.wait_for("learning_curve.png")
 
@@ -226,6 +225,7 @@ def test_the_page_opens_within_mlflow_and_draws_its_plots(
         assert not browser.driver.find_element("id", "too-old").is_displayed()
     finally:
         browser.driver.switch_to.default_content()
+    browser.shoot("report")
 
 
 def test_the_page_is_a_file_that_a_browser_opens(browser: Browser, folder: Path) -> None:

@@ -93,7 +93,7 @@ def test_pairs_take_out_what_a_seed_does_to_both() -> None:
 def test_fewer_than_three_seeds_have_values_and_no_interval(values: list[float]) -> None:
     found = estimate(values)
     assert (found.low, found.high, found.values) == (None, None, tuple(values))
-    assert "it takes 3" in found.why
+    assert "too few for an interval, which takes 3" in found.why
     compared = compare(values, [0.0] * len(values))
     assert (compared.better, compared.p_value, compared.won) == (False, None, len(values))
 

@@ -68,7 +68,7 @@ def test_two_seeds_have_values_and_no_interval(confirmed: Confirmed) -> None:
     _, seen = confirmed([10.0, 30.0], [700.0, 200.0, 720.0, 240.0], confirm=Confirm(1, 2))
     assert seen.sentence == (
         "not shown to be better than the defaults: +500, +480 on 2 held-out seeds; "
-        "no interval: 2 seeds, and it takes 3"
+        "2 seeds are too few for an interval, which takes 3"
     )
 
 
