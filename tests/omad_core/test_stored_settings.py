@@ -91,7 +91,7 @@ def test_a_policy_of_unequal_widths_acts_as_in_training_and_beside_the_other_kin
 ):
     monkeypatch.syspath_prepend(Path(__file__).parent / "envs")
     one, other = (
-        small(task="toy_worlds:saving_relay", actor__mask_padding=kind, actor__learning_rate=1e-2)
+        small(task="toy_worlds:saving_relay", actor__mask_padding=kind, actor__learning_rate=3e-3)
         for kind in (masked, not masked)
     )
     alone = Population(one, slice_seconds=0)
