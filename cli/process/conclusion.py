@@ -18,7 +18,7 @@ from search.confirmation.pair import confirmation_of, pair
 from search.recording.study_run import parent_info
 from search.reports import final_report
 from search.slots import budget
-from search.slots.studies import open_study
+from search.slots.studies import StudyHandle, open_study
 from search.storage.store import Store
 from search.view import attributes, confirmation, status
 from search.view.report_view import ReportView
@@ -37,7 +37,7 @@ def conclude(store: Store, tracker: "Tracker", opened: OpenedStudy, view: StudyV
 
     Returns the exit code: a failure where no trial completed, or MLflow lacks results.
     """
-    study = view or status.read(store, opened.handle, "")
+    study = ended_view(store, opened.handle, view)
     if view is None:
         more = len(study.trials) + 10
         say(f"study {study.name} is finished; `--trials {more}` gives it more trials", stderr=True)
@@ -56,6 +56,12 @@ def conclude(store: Store, tracker: "Tracker", opened: OpenedStudy, view: StudyV
     _end_confirmation(store, tracker, opened)
     _make_page(store, tracker, opened, report)
     return code if study.best else FAILURE
+
+
+def ended_view(store: Store, handle: StudyHandle, view: StudyView | None) -> StudyView:
+    """The study with the time that its own trials took, which is neither its confirmation's nor this command's."""
+    current = status.read(store, handle, "")
+    return current if view is None else replace(view, elapsed_seconds=current.elapsed_seconds)
 
 
 def _make_page(store: Store, tracker: "Tracker", opened: OpenedStudy, report: ReportView) -> None:

@@ -37,6 +37,8 @@ class FoldingTable:
         if self.table.title:
             yield self.table.title
         first, *others = self.table.columns
+        if str(first.header):
+            yield Text(f"{first.header}:", overflow="fold")
         names = [str(column.header).replace("\n", " ") for column in others]
         width = max(map(len, names), default=0)
         for heading, *cells in zip(first.cells, *(column.cells for column in others), strict=True):

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ended_trials import end_trials
 
 from cli.process import publication
-from cli.process.conclusion import commands
+from cli.process.conclusion import commands, ended_view
 from cli.process.publication import await_publication
 from cli.process.status_line import status_line
 from cli.setup.creation import OpenedStudy
@@ -51,6 +52,17 @@ def test_a_search_that_was_not_confirmed_is_to_be_confirmed_next() -> None:
     seen = view(TrialView(0, "complete", score=1.0))
     assert commands(seen, OPENED, confirmed=False)[0][0] == "omad-search confirm mine"
     assert not any("confirm" in command for command, _ in commands(seen, OPENED))
+
+
+def test_the_time_of_a_search_is_that_of_its_own_trials(tmp_path: Path) -> None:
+    with open_storage(f"sqlite:///{tmp_path}/omad.db", create=True) as store:
+        handle = create_study(store, "mine", 2, SPEC.to_json(), [SPEC.defaults()])
+        end_trials(store, handle, [1.0, 2.0])
+        last = dataclasses.replace(view(TrialView(0, "complete", score=1.0)), elapsed_seconds=900.0)
+        ended = ended_view(store, handle, last)
+        assert ended.trials == last.trials
+        assert ended.elapsed_seconds == ended_view(store, handle, None).elapsed_seconds
+        assert 0.0 < ended.elapsed_seconds < 600.0
 
 
 def test_many_failures_stay_a_few_lines() -> None:

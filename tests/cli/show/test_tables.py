@@ -55,7 +55,8 @@ def test_a_block_has_what_the_row_had(show: Show, width: int) -> None:
     for title in ("task", "two\nwords", "empty"):
         table.add_column(title, no_wrap=True)
     table.add_row("simple_spread_n3", "a value of its own", "")
-    lines = show(FoldingTable(table), width).splitlines()
+    title, *lines = show(FoldingTable(table), width).splitlines()
+    assert title == "task:"
     assert lines[0] == "simple_spread_n3"
     assert lines[1].split()[:3] == ["two", "words", "a"]
     assert "empty" not in "".join(lines)
