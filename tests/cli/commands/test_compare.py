@@ -141,7 +141,7 @@ def test_it_is_steered_shown_and_moved_as_one_by_its_name(run: Typed, tmp_path: 
     run(*TWO, "--workers", "0")
     end_all(f"sqlite:///{tmp_path}/omad.db", "both-omad", 0.0)
     said = run("pause", "both")
-    assert "study both-omad has ended" in said
+    assert "study both-omad is paused" in said, "its confirmation is to come"
     assert "study both-gaussian is paused" in said
     assert "study both-gaussian goes on, 2 of 2 trials left" in run("resume", "both")
     assert "study both-gaussian is stopping" in run("stop", "both")

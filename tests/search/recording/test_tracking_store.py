@@ -203,7 +203,7 @@ def test_where_the_database_was_moved_its_address_is_known_and_corrected(
     monkeypatch.chdir(tmp_path / "moved")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     here = f"sqlite:///{tmp_path}/moved/mlflow.db"
-    assert lookup.tracking_address(study.handle, None) == here
+    assert lookup.tracking_address(study.handle, None) == "sqlite:///mlflow.db", "that of this folder"
     assert study.handle.tracking == f"sqlite:///{old}"
     assert ensure_recorded(study.store, study.handle, MlflowTracker(None)).tracking == here
     assert open_study(study.store, "hopper").tracking == here

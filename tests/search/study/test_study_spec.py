@@ -150,7 +150,7 @@ def test_a_wrong_spec_cannot_be_made(spec: StudySpec, change: dict[str, Any], co
         (StudyRequest(task="hopper", profile="laptop", numbers={"trials": 10, "seeds": 2}), []),
         (StudyRequest(numbers={"trials": 20}), []),
         (StudyRequest(numbers={"trials": 5}), ["--trials 5 (the study has 10)"]),
-        (StudyRequest(numbers={"final_episodes": 5}), ["--final-episodes 5 (the study has 50)"]),
+        (StudyRequest(numbers={"final_episodes": 5}), ["--final-episodes 5 (the study has 20)"]),
         (StudyRequest(profile="gpu"), ["--profile gpu (the study has laptop)"]),
         (StudyRequest(task="ant_2x4"), ["--task ant_2x4 (the study has hopper)"]),
         (StudyRequest(train={"env_steps": 5000}), []),
