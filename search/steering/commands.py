@@ -1,7 +1,7 @@
 """Steering: what a person asks of a study that exists; workers read it with their next renewal or claim."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omad_core.errors import ConfigError
@@ -51,20 +51,21 @@ def want(store: Store, handle: StudyHandle, state: DesiredState) -> None:
     set_desired_state(store, handle, state)
 
 
-def _counts(store: Store, handle: StudyHandle) -> list[budget.Counts]:
-    """Of a search and its confirmation."""
-    return [budget.counts(store, study.study_id) for study in pair(store, handle)]
-
-
 def confirmation_left(store: Store, handle: StudyHandle) -> bool:
     """Whether a search has ended, and the next worker makes its confirmation or adds to it."""
     return lacks(store, search_of(store, handle))
 
 
+def _nothing_left(store: Store, handle: StudyHandle, done: Callable[[budget.Counts], bool]) -> bool:
+    """Whether a search and its confirmation are done, and no confirmation is to come."""
+    counts = [budget.counts(store, study.study_id) for study in pair(store, handle)]
+    return all(map(done, counts)) and not confirmation_left(store, handle)
+
+
 def pause(store: Store, handle: StudyHandle) -> bool:
     """Have all workers wait; False, and nothing changes, where no trial is left. Raises SpecConflict as `want`."""
     refuse_moved(store, handle)
-    if all(counts.ended for counts in _counts(store, handle)) and not confirmation_left(store, handle):
+    if _nothing_left(store, handle, lambda counts: counts.ended):
         return False
     want(store, handle, "paused")
     return True
@@ -73,7 +74,7 @@ def pause(store: Store, handle: StudyHandle) -> bool:
 def stop(store: Store, handle: StudyHandle) -> bool:
     """Have all workers leave; False, and nothing changes, where nothing is left. Raises SpecConflict as `want`."""
     refuse_moved(store, handle)
-    if all(counts.over for counts in _counts(store, handle)) and not confirmation_left(store, handle):
+    if _nothing_left(store, handle, lambda counts: counts.over):
         return False
     want(store, handle, "stopping")
     return True
@@ -82,7 +83,7 @@ def stop(store: Store, handle: StudyHandle) -> bool:
 def refuse_idle(store: Store, handle: StudyHandle) -> None:
     """Raise SpecConflict where a worker that begins now would leave at once: moved, ended or stopping studies."""
     refuse_moved(store, handle)
-    if all(counts.over for counts in _counts(store, handle)) and not confirmation_left(store, handle):
+    if _nothing_left(store, handle, lambda counts: counts.over):
         raise SpecConflict(
             f"study {handle.name!r} has ended: `omad-search extend {handle.name} --trials +20` adds trials, "
             f"`omad-search retry {handle.name} --failed` tries failed ones again"

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from member_checks import advance_to, assert_same, learned
 
 from omad_core.checkpoint import checkpoint
 from omad_core.engine import clock
@@ -22,33 +23,12 @@ from omad_core.settings import replace
 from omad_core.training import train
 
 
-def advance_to(population, member, env_steps):
-    """Step by step until a member reaches these environment steps."""
-    reached = 0
-    while reached < env_steps:
-        steps = [e.env_steps for e in population.advance() if isinstance(e, Progress) and e.member == member]
-        reached = max([reached, *steps])
-
-
 def arrays_of(population, member):
     return population.snapshot(member).arrays
 
 
-def assert_same(left, right, exact=True):
-    assert left.keys() == right.keys()
-    for name in left:
-        if exact:
-            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
-        else:
-            np.testing.assert_allclose(left[name], right[name], rtol=2e-3, atol=2e-4, err_msg=name)
-
-
 def trajectory(events, member):
     return [(e.env_steps, e.returns) for e in events if isinstance(e, Evaluated) and e.member == member]
-
-
-def learned(arrays):
-    return {k: v for k, v in arrays.items() if not k.startswith(("env/", "measures"))}
 
 
 def test_a_training_ends_at_its_steps_with_evaluations_on_the_way(small, run_to_end):

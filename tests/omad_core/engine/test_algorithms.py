@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from member_checks import advance_to, assert_same, learned
 
 from omad_core.algorithm.learner import Learner
 from omad_core.algorithms import ALGORITHMS
@@ -43,26 +44,6 @@ def make(algorithm, small, monkeypatch):
     changes |= {"actor.denoising_steps": 3, **(tiny if algorithm == "madpmd" else {})}
     base = replace(base, changes)
     return lambda **wish: replace(base, {path.replace("__", "."): value for path, value in wish.items()})
-
-
-def advance_to(population, member, env_steps):
-    reached = 0
-    while reached < env_steps:
-        steps = [e.env_steps for e in population.advance() if isinstance(e, Progress) and e.member == member]
-        reached = max([reached, *steps])
-
-
-def assert_same(left, right, exact=True):
-    assert left.keys() == right.keys()
-    for name in left:
-        if exact:
-            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
-        else:
-            np.testing.assert_allclose(left[name], right[name], rtol=2e-3, atol=2e-4, err_msg=name)
-
-
-def learned(arrays):
-    return {k: v for k, v in arrays.items() if not k.startswith(("env/", "measures"))}
 
 
 def test_its_defaults_are_those_of_its_entry(make, algorithm):

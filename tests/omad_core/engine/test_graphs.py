@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from member_checks import advance_to
 
 from omad_core.algorithm.learner import Learner
 from omad_core.bench import updates
 from omad_core.engine.graphs import Buffers, CudaGraphEngine, EagerEngine, record_cuda
 from omad_core.engine.replay import Replay
-from omad_core.events import Busy, Evaluated, Progress
+from omad_core.events import Busy, Evaluated
 from omad_core.nn.adam import Adam
 from omad_core.population import Population
 
@@ -43,13 +44,6 @@ def recorded(population, how):
     member_batch = population._member_batch
     member_batch.engine = CudaGraphEngine(member_batch.learner, member_batch.replay, how)
     return population
-
-
-def advance_to(population, member, env_steps):
-    reached = 0
-    while reached < env_steps:
-        steps = [e.env_steps for e in population.advance() if isinstance(e, Progress) and e.member == member]
-        reached = max([reached, *steps])
 
 
 def assert_equal(left, right):

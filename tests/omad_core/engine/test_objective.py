@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from member_checks import advance_to, assert_same, learned
 
 from omad_core.algorithm.learner import Learner
 from omad_core.algorithm.objectives.catalog import OBJECTIVES
@@ -118,26 +119,6 @@ def toy(small, monkeypatch):
     return lambda **changes: small(
         **{"task": "toy_worlds:saving_relay", "critic__quantiles": 4, "env_steps": 40, **changes}
     )
-
-
-def advance_to(population, member, env_steps):
-    reached = 0
-    while reached < env_steps:
-        steps = [e.env_steps for e in population.advance() if isinstance(e, Progress) and e.member == member]
-        reached = max([reached, *steps])
-
-
-def assert_same(left, right, exact=True):
-    assert left.keys() == right.keys()
-    for name in left:
-        if exact:
-            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
-        else:
-            np.testing.assert_allclose(left[name], right[name], rtol=2e-3, atol=2e-4, err_msg=name)
-
-
-def learned(arrays):
-    return {k: v for k, v in arrays.items() if not k.startswith(("env/", "measures"))}
 
 
 def group(arrays, name):
