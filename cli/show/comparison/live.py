@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from cli.show import numbers
 from cli.show.sparkline import scale, sparkline
-from cli.show.status import STYLES, fitting
+from cli.show.status import SHORT_NAMES, STYLES, fitting
 from cli.show.tables import drop_columns
 from search.comparison.view import AlgorithmView, ComparisonView
 from search.view.views import StudyView, TrialView
@@ -18,7 +18,7 @@ from search.view.views import StudyView, TrialView
 OVERHEAD = 9
 """Lines beside the rows of algorithms and trainings."""
 CURVE_WIDTH = 16
-SPARE = ("updates/s", "steps/s", "curve")
+SPARE = ("updates/s", "steps/s", "curve", "state", "return")
 """Columns of trainings that a narrow terminal has no room for, the least important first."""
 SPARE_OF_ALGORITHMS = ("left", "defaults")
 
@@ -31,31 +31,40 @@ class ComparisonLiveView:
     elapsed_seconds: float = 0.0
     note: str = ""
     """One line below all, such as what Ctrl-C does."""
+    whole: bool = False
+    """Whether lines that are too long go on in the next, as in what is printed once; else they are cut off."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        comparison, overflow = self.comparison, fitting(options)
+        comparison, overflow = self.comparison, "fold" if self.whole else fitting(options)
         places = (
             f"{comparison.algorithms[0].search.storage}  MLflow {comparison.algorithms[0].search.tracking}"
         )
         head = f"{comparison.name}  task {comparison.task}  {numbers.duration(self.elapsed_seconds)} elapsed  {places}"
-        yield Text(head, style="bold", no_wrap=True, overflow=overflow)
-        yield drop_columns(console, algorithm_table(comparison), options.max_width, SPARE_OF_ALGORITHMS)
+        yield Text(head, style="bold", no_wrap=not self.whole, overflow=overflow)
+        short = options.max_width < SHORT_NAMES
+        algorithms = algorithm_table(comparison, short=short)
+        yield drop_columns(console, algorithms, options.max_width, SPARE_OF_ALGORITHMS)
         room = max(2, options.size.height - OVERHEAD - len(comparison.algorithms))
-        table = training_table(comparison, room, options.ascii_only)
+        table = training_table(comparison, room, options.ascii_only, short=short)
         if table.row_count:
             yield drop_columns(console, table, options.max_width, SPARE)
         if self.note:
             yield Text(self.note, style="dim", no_wrap=True, overflow=overflow)
 
 
-def algorithm_table(comparison: ComparisonView) -> Table:
-    """How far each algorithm is, and its best so far."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for title in ("algorithm", "trials", "best", "defaults", "held-out", "tuned, held out", "left"):
-        table.add_column(title, justify="left" if title == "algorithm" else "right", no_wrap=True)
+def algorithm_table(comparison: ComparisonView, *, short: bool = False) -> Table:
+    """How far each algorithm is, and its best so far; `short`: with its columns close to one another."""
+    table = _table(short)
+    for title in ("algorithm", "trials", "best", "defaults", "held-\nout", "tuned,\nheld out", "left"):
+        justify: JustifyMethod = "left" if title == "algorithm" else "right"
+        table.add_column(title, justify=justify, no_wrap=True, vertical="bottom")
     for algorithm in comparison.algorithms:
         table.add_row(*_row(algorithm))
     return table
+
+
+def _table(short: bool) -> Table:
+    return Table(box=SIMPLE_HEAD, padding=(0, 0 if short else 1, 0, 0), pad_edge=False, show_edge=not short)
 
 
 def _row(algorithm: AlgorithmView) -> list[str]:
@@ -78,11 +87,13 @@ def _row(algorithm: AlgorithmView) -> list[str]:
     ]
 
 
-def training_table(comparison: ComparisonView, room: int, ascii_only: bool = False) -> Table:
-    """Trainings at work or half-trained, as many as there is room for."""
+def training_table(
+    comparison: ComparisonView, room: int, ascii_only: bool = False, *, short: bool = False
+) -> Table:
+    """Trainings at work or half-trained, as many as there is room for; `short`: with short names."""
     rows_at_work = list(_at_work(comparison))
     low, high = scale(trial.curve for _, trial in rows_at_work)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = _table(short)
     for title in ("at work", "state", "steps", "curve", "return", "steps/s", "updates/s"):
         left = title in ("at work", "state", "curve")
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
@@ -95,7 +106,8 @@ def training_table(comparison: ComparisonView, room: int, ascii_only: bool = Fal
         ]
         steps = f"{trial.step:,}/{trial.env_steps:,}"
         state = Text(trial.state, style=STYLES[trial.state])
-        table.add_row(f"{name} {trial.name}", state, steps, curve, numbers.score(trial.score), *rates)
+        training = trial.name.removeprefix("held-out ") if short else trial.name
+        table.add_row(f"{name} {training}", state, steps, curve, numbers.score(trial.score), *rates)
     return table
 
 

@@ -16,7 +16,7 @@ def show(comparison: ComparisonView) -> None:
     if comparison.ended:
         out().print(ComparisonReport(comparison), crop=False)
     else:
-        out().print(ComparisonLiveView(comparison, _elapsed(comparison)))
+        out().print(ComparisonLiveView(comparison, _elapsed(comparison), whole=True))
 
 
 def watch(views: Iterable[tuple[ComparisonView, str]]) -> None:
