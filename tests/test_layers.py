@@ -201,7 +201,7 @@ def test_no_two_classes_have_one_name(folders):
     assert not {name: found for name, found in where.items() if len(found) > 1}
 
 
-TESTED_BY_THEIR_COMMANDS = {"search/bench", "cli/show/comparison"}
+TESTED_BY_THEIR_COMMANDS = {"search/bench"}
 
 
 @pytest.mark.parametrize("room", ROOMS)
