@@ -18,11 +18,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search.errors import Duplicate, SearchError, StorageRefused, StorageUnavailable, StudyDeleted
-from search.storage.outage import reason
+from search.storage.outage import meaning
 from search.storage.urls import redact_url, scrub
 from tracking.sqlite_fault import sqlite_fault
-
-CHECK_SERVER = "check the address, that the server runs, user and password (URL, PGPASSFILE, OMAD_STORAGE)"
 
 
 @contextmanager
@@ -53,7 +51,7 @@ def translate(error: BaseException, url: URL) -> SearchError:
         kind = StorageUnavailable if fault.passes else StorageRefused
         return kind(f"{where}: {fault.meaning} ({text})")
     if not hasattr(driver, "sqlite_errorname") and _is_passing(error):
-        return StorageUnavailable(f"{where}: {reason(text, url) or f'{text}; {CHECK_SERVER}'}")
+        return StorageUnavailable(f"{where}: {meaning(text, url)}")
     return StorageRefused(f"{where}: {text}")
 
 

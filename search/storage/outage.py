@@ -27,7 +27,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     (
         r"password authentication failed|no password supplied|Access denied for user .*\(using password|"
         r'authentication failed|[Rr]ole "[^"]*" does not exist|is not permitted to log in',
-        "the server at {location} refuses the login of {user}; check user and password (URL, PGPASSFILE, OMAD_STORAGE)",
+        "the server at {location} refuses the login of {user}; check user and password ({secrets})",
     ),
     (
         r"no pg_hba\.conf entry|is not allowed to connect to this|Access denied for user",
@@ -47,19 +47,28 @@ REASONS: tuple[tuple[str, str], ...] = (
         r"server has gone away|connection is closed",
         "the server at {location} broke the connection off; wait until it runs again",
     ),
+    (
+        r"[Dd]eadlock|[Ll]ock wait timeout|could not serialize access|canceling statement due to lock timeout",
+        "others at {location} hold what this write needs; try again",
+    ),
 )
+ELSE = "{text}; check the address, that the server runs, user and password ({secrets})"
+SECRETS = {True: "URL, OMAD_STORAGE", False: "URL, PGPASSFILE, OMAD_STORAGE"}
+"""Where the user and the password of MySQL and of PostgreSQL come from."""
 
 
-def reason(text: str, url: URL) -> str | None:
-    """What a driver's message means, and what to do; None for a message of another kind."""
-    for pattern, meaning in REASONS:
-        if re.search(pattern, text):
-            host, location = _location(url)
-            user = f"user {url.username!r}" if url.username else "this user"
-            return meaning.format(
-                location=location, host=repr(host), user=user, database=repr(url.database or "")
-            )
-    return None
+def meaning(text: str, url: URL) -> str:
+    """What a driver's message means, and what to do; one of no known kind stands for itself."""
+    known = (phrase for pattern, phrase in REASONS if re.search(pattern, text))
+    host, location = _location(url)
+    return next(known, ELSE).format(
+        text=text,
+        location=location,
+        host=repr(host),
+        user=f"user {url.username!r}" if url.username else "this user",
+        database=repr(url.database or ""),
+        secrets=SECRETS[backend(url) is MYSQL],
+    )
 
 
 def _location(url: URL) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from tracking.errors import ArtifactMissing, TrackingRefused
 from tracking.mlflow.artifacts import open_store
 from tracking.mlflow.location import where
 from tracking.mlflow.runs import stage
+from tracking.redaction import shown_address
 
 POLICY_FILE = "policy.json"
 
@@ -27,7 +28,7 @@ def model_of(client: MlflowClient, run_id: str) -> str | None:
 
 def download(client: MlflowClient, address: str, model_uri: str, folder: Path) -> Path:
     """Fetch the files of `models:/m-...`, `models:/name@alias` or `models:/name/3`; the policy folder among them."""
-    location = _location(client, model_uri)
+    location = _location(client, address, model_uri)
     folder.mkdir(parents=True, exist_ok=True)
     store = open_store(location, address)
     if not store.list_artifacts(None):
@@ -43,7 +44,7 @@ def download(client: MlflowClient, address: str, model_uri: str, folder: Path) -
     return file.parent
 
 
-def _location(client: MlflowClient, model_uri: str) -> str:
+def _location(client: MlflowClient, address: str, model_uri: str) -> str:
     prefix, _, name = model_uri.partition(":/")
     if prefix != "models" or not name:
         raise TrackingRefused(
@@ -54,8 +55,17 @@ def _location(client: MlflowClient, model_uri: str) -> str:
         return str(client.get_logged_model(model_id).artifact_location)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
-            raise TrackingRefused(f"There is no model {model_uri}, or it was deleted.") from None
+            raise _missing(model_uri, address) from None
         raise
+    except LookupError:
+        raise _missing(model_uri, address) from None
+
+
+def _missing(model_uri: str, address: str) -> TrackingRefused:
+    return TrackingRefused(
+        f"There is no model {model_uri} in {shown_address(address)}, or it was deleted; MLflow's page of models lists "
+        "those that are there, MLFLOW_TRACKING_URI names another MLflow."
+    )
 
 
 def _registered(client: MlflowClient, name: str) -> str:
@@ -70,7 +80,8 @@ def _registered(client: MlflowClient, name: str) -> str:
 
 
 def _latest(client: MlflowClient, name: str) -> ModelVersion:
+    """The newest version. Raises LookupError where there is none."""
     versions = client.search_model_versions(f"name = '{name}'")
     if not versions:
-        raise TrackingRefused(f"There is no registered model {name!r}.")
+        raise LookupError(name)
     return max(versions, key=lambda version: int(version.version))

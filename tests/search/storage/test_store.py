@@ -142,7 +142,7 @@ def test_a_wrong_password_is_said_and_never_shown(new_url: Callable[[str], str])
     with pytest.raises(StorageUnavailable) as raised:
         open_storage(url, create=True)
     assert re.search(r"the server at the socket \S+ refuses the login of user 'root'", str(raised.value))
-    assert "check user and password" in str(raised.value)
+    assert "check user and password (URL, OMAD_STORAGE)" in str(raised.value)
     assert "hunter2" not in str(raised.value) + repr(raised.value)
 
 
@@ -211,6 +211,10 @@ def test_a_host_that_nobody_knows_is_named(scheme: str) -> None:
         ("connection timeout expired", "db, port 5432 does not answer; check the address, the network"),
         ("FATAL:  sorry, too many clients already", "has no connection left; try again"),
         ("FATAL:  the database system is starting up", "wait until it runs again"),
+        (
+            "canceling statement due to lock timeout",
+            "others at db, port 5432 hold what this write needs; try again",
+        ),
         ("something else: hunter2", "something else: ***; check the address"),
     ],
 )

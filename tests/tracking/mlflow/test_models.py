@@ -275,7 +275,7 @@ def test_a_published_model_is_found_by_its_run_and_fetched_by_every_address(
     ("address", "error", "match"),
     [
         ("models:/nobody@champion", TrackingRefused, "There is no model models:/nobody@champion"),
-        ("models:/nobody", TrackingRefused, "nobody"),
+        ("models:/nobody", TrackingRefused, "There is no model models:/nobody in "),
         ("models:/m-0123", TrackingRefused, "There is no model"),
         ("somewhere", TrackingRefused, "no model's address"),
     ],
