@@ -17,8 +17,6 @@ from search.view.views import StudyView
 class ComparisonMonitor(WorkersMonitor):
     """Shows a comparison."""
 
-    look_seconds = 1.0
-
     def __init__(
         self, workers: Supervisor, read: Callable[[], ComparisonView], *, lines_to_stderr: bool = False
     ) -> None:

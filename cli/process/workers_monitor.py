@@ -13,17 +13,21 @@ from rich.live import Live
 from cli.show.console import out
 from search.launch.supervisor import Supervisor
 
-LOOK_SECONDS = 0.5
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+SHARE_OF_LOOKING = 0.05
+"""Of the time, at most: it is taken from the workers where every core has one."""
 GRACE_SECONDS = 30.0
 HINT = "Ctrl-C: checkpoint and stop"
 STOPPING = "stopping: writing checkpoints (Ctrl-C again: stop now)"
 
 
+def pause_after(seconds: float) -> float:
+    """Seconds to wait after a look that took so many."""
+    return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, seconds / SHARE_OF_LOOKING))
+
+
 class WorkersMonitor(ABC):
     """Shows something until its workers have ended. The first signal stops them in order, the second kills them."""
-
-    look_seconds = LOOK_SECONDS
-    """Between two looks; more where a look takes longer."""
 
     def __init__(self, workers: Supervisor) -> None:
         self.workers = workers
@@ -65,6 +69,7 @@ class WorkersMonitor(ABC):
         stop_by = float("inf")
         show()
         while not self.workers.ended:
+            began = time.monotonic()
             self.workers.look()
             self.look()
             show()
@@ -73,13 +78,13 @@ class WorkersMonitor(ABC):
                 stop_by = time.monotonic() + GRACE_SECONDS
             if self._interrupts > 1 or time.monotonic() > stop_by:
                 self.workers.kill()
-            self._pause()
+            self._pause(pause_after(time.monotonic() - began))
         self.look()
         show()
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float) -> None:
         """Wait in short pieces: a signal changes a number and does not end a sleep."""
-        before, end = self._interrupts, time.monotonic() + self.look_seconds
+        before, end = self._interrupts, time.monotonic() + seconds
         while self._interrupts == before and not self.workers.ended and time.monotonic() < end:
             time.sleep(0.05)
 
