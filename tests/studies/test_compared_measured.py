@@ -106,6 +106,19 @@ def reached(lines: Sequence[Line], level: float) -> str:
     return text if reach == len(steps) else f"{text} ({reach} of {len(steps)})"
 
 
+def controlled() -> Iterator[str]:
+    """A row a setting of the controlled experiment: scores by seed, and the difference to the first setting."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for line in map(json.loads, (DOCS / "controlled.jsonl").read_text().splitlines()):
+        found[line["name"]].append(line["score"])
+    baseline = next(iter(found.values()))
+    for name, values in found.items():
+        known = estimate(values)
+        difference = "" if values is baseline else versus(compare(values, baseline), 0.0)[0]
+        listed = ", ".join(f"{value:,.0f}" for value in values)
+        yield f"| {name} | {listed} | {known.point:,.1f} | {difference} |"
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_page_has_what_the_trainings_say(task: str) -> None:
     page = (DOCS / "results.md").read_text()
@@ -113,6 +126,13 @@ def test_the_page_has_what_the_trainings_say(task: str) -> None:
         assert row in page
 
 
+def test_the_page_has_what_the_controlled_experiment_says() -> None:
+    page = (DOCS / "results.md").read_text()
+    for row in controlled():
+        assert row in page
+
+
 if __name__ == "__main__":
     for each in TASKS:
         print(each, *rows(each), sep="\n")
+    print("controlled", *controlled(), sep="\n")
