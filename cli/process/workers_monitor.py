@@ -15,7 +15,7 @@ from search.launch.supervisor import Supervisor
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 SHARE_OF_LOOKING = 0.05
-"""Of the time, at most: it is taken from the workers where every core has one."""
+"""Of the time, as long as a look takes less than a quarter of a second: workers on every core lack what it takes."""
 GRACE_SECONDS = 30.0
 HINT = "Ctrl-C: checkpoint and stop"
 STOPPING = "stopping: writing checkpoints (Ctrl-C again: stop now)"
@@ -69,7 +69,7 @@ class WorkersMonitor(ABC):
         stop_by = float("inf")
         show()
         while not self.workers.ended:
-            began = time.monotonic()
+            began, before = time.monotonic(), self._interrupts
             self.workers.look()
             self.look()
             show()
@@ -78,13 +78,13 @@ class WorkersMonitor(ABC):
                 stop_by = time.monotonic() + GRACE_SECONDS
             if self._interrupts > 1 or time.monotonic() > stop_by:
                 self.workers.kill()
-            self._pause(pause_after(time.monotonic() - began))
+            self._pause(pause_after(time.monotonic() - began), before)
         self.look()
         show()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait in short pieces: a signal changes a number and does not end a sleep."""
-        before, end = self._interrupts, time.monotonic() + seconds
+    def _pause(self, seconds: float, before: int) -> None:
+        """Wait in short pieces until there are more signals than `before`: one changes a number and ends no sleep."""
+        end = time.monotonic() + seconds
         while self._interrupts == before and not self.workers.ended and time.monotonic() < end:
             time.sleep(0.05)
 

@@ -5,7 +5,7 @@ As a program it prints the tables: `python tests/studies/test_compared_measured.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +42,17 @@ def confirmations(task: str) -> Candidates:
 def rows(task: str) -> Iterator[str]:
     """A row a setting: first what each search found best, then the defaults where those are others."""
     found = confirmations(task)
-    if len(found) < len(ALGORITHMS):
-        return
     tuned = {name: found[name][max(found[name])] for name in ALGORITHMS}
     level = min(estimate(scores(lines)).point for lines in tuned.values())
-    yield from settings("tuned", tuned, level)
+    yield from settings("tuned", tuned, level, ALGORITHMS)
     untuned = {name: found[name][DEFAULTS] for name in ALGORITHMS}
-    yield from settings("untuned", untuned, level, {name: DEFAULTS for name in found if max(found[name])})
+    yield from settings("untuned", untuned, level, [name for name in found if max(found[name]) != DEFAULTS])
 
 
 def settings(
-    kind: str, trained: Mapping[str, Sequence[Line]], level: float, shown: Mapping[str, int] | None = None
+    kind: str, trained: Mapping[str, Sequence[Line]], level: float, shown: Collection[str]
 ) -> Iterator[str]:
-    """Rows of one kind; `shown`: the algorithms that get one, without it all."""
+    """Rows of one kind; `shown`: the algorithms that get one."""
     differences = {
         number: compare(scores(lines), scores(trained[FIRST]))
         for number, (name, lines) in enumerate(trained.items())
@@ -62,7 +60,7 @@ def settings(
     }
     corrected = holm({n: known.p_value for n, known in differences.items() if known.p_value is not None})
     for number, (name, lines) in enumerate(trained.items()):
-        if shown is not None and name not in shown:
+        if name not in shown:
             continue
         which = "defaults" if lines[0]["parameters"]["candidate"] == DEFAULTS else "search's best"
         known = estimate(scores(lines))

@@ -52,13 +52,12 @@ def _location(client: MlflowClient, address: str, model_uri: str) -> str:
         )
     try:
         model_id = name if name.startswith("m-") else _registered(client, name)
-        return str(client.get_logged_model(model_id).artifact_location)
+        if model_id is not None:
+            return str(client.get_logged_model(model_id).artifact_location)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
-            raise _missing(model_uri, address) from None
-        raise
-    except LookupError:
-        raise _missing(model_uri, address) from None
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+            raise
+    raise _missing(model_uri, address)
 
 
 def _missing(model_uri: str, address: str) -> TrackingRefused:
@@ -68,20 +67,22 @@ def _missing(model_uri: str, address: str) -> TrackingRefused:
     )
 
 
-def _registered(client: MlflowClient, name: str) -> str:
-    if "@" in name:
-        version = client.get_model_version_by_alias(*name.split("@", 1))
-    else:
-        version = client.get_model_version(*name.split("/", 1)) if "/" in name else _latest(client, name)
+def _registered(client: MlflowClient, name: str) -> str | None:
+    """Identity of the published model of a registered one; None where there is no version of that."""
+    version = _version(client, name)
+    if version is None:
+        return None
     model_id = version.model_id or version.tags.get("omad.model_id")
     if not model_id:
         raise TrackingRefused(f"Version {version.version} of the model {name!r} names no published model.")
     return str(model_id)
 
 
-def _latest(client: MlflowClient, name: str) -> ModelVersion:
-    """The newest version. Raises LookupError where there is none."""
+def _version(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that `name@alias` or `name/3` means, of a name alone the newest; None where that has none."""
+    if "@" in name:
+        return client.get_model_version_by_alias(*name.split("@", 1))
+    if "/" in name:
+        return client.get_model_version(*name.split("/", 1))
     versions = client.search_model_versions(f"name = '{name}'")
-    if not versions:
-        raise LookupError(name)
-    return max(versions, key=lambda version: int(version.version))
+    return max(versions, key=lambda version: int(version.version), default=None)

@@ -215,6 +215,7 @@ def test_a_host_that_nobody_knows_is_named(scheme: str) -> None:
             "canceling statement due to lock timeout",
             "others at db, port 5432 hold what this write needs; try again",
         ),
+        ("Deadlock found when trying to get lock; try restarting", "hold what this write needs; try again"),
         ("something else: hunter2", "something else: ***; check the address"),
     ],
 )
