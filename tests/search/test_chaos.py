@@ -11,8 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from search.confirmation.creation import ensure, lacks
 from search.confirmation.pair import confirmation_of, pair
 from search.recording.study_run import parent_info
 from search.slots import budget
+from search.slots.lease import SlotRow
 from search.slots.studies import StudyHandle, create_study, optuna_study
 from search.storage.patience import patiently
 from search.storage.store import open_storage
@@ -36,6 +40,8 @@ from tracking.mlflow.tracker import MlflowTracker
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 5.0
+LEFT = 5
+"""Trials that are always left while there is chaos: one more than there are ever workers, that of `run` included."""
 HARMS = ["kill", "suspend", "database", "tracking"]
 Undisturbed = Callable[[StudySpec, FrozenTrial], Any]
 SECONDS = float(os.environ.get("OMAD_CHAOS_SECONDS", "600"))
@@ -139,7 +145,7 @@ class TwoMachineStudy:
             f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob(f"{kind}-*.log"))
         )
 
-    def rows(self, study: StudyHandle | None = None) -> list[budget.SlotRow]:
+    def rows(self, study: StudyHandle | None = None) -> list[SlotRow]:
         """Slots of the search, or of this study."""
         return patiently(lambda: budget.rows(self.store, (study or self.handle).study_id), 60)
 
@@ -148,17 +154,18 @@ class TwoMachineStudy:
         return patiently(lambda: confirmation_of(self.store, self.handle), 60)
 
     def extend_search(self) -> None:
-        """Have at least a few trials left."""
+        """Have more trials left than can end before the next look."""
         rows = self.rows()
-        if sum(row.outcome is None for row in rows) < 3:
-            budget.extend(self.store, self.handle.study_id, len(rows) + 1)
+        if sum(row.outcome is None for row in rows) < LEFT:
+            patiently(lambda: budget.extend(self.store, self.handle.study_id, len(rows) + 1), 60)
 
     def extend_confirmation(self) -> None:
-        """Have at least a few held-out trainings left; until there is a confirmation, leave that to the workers."""
+        """As `extend_search`, of held-out trainings; until there is a confirmation, leave that to the workers."""
         found = self.held_out()
-        if found is not None and sum(row.outcome is None for row in self.rows(found)) < 3:
+        if found is not None and sum(row.outcome is None for row in self.rows(found)) < LEFT:
             self.seeds += 1
-            ensure(self.store, self.handle, Confirm(1, self.seeds), by_hand=True)
+            wish = Confirm(1, self.seeds)
+            patiently(lambda: ensure(self.store, self.handle, wish, by_hand=True), 60)
 
     @property
     def done(self) -> bool:
@@ -203,15 +210,32 @@ def site(tmp_path: Path, mortal_tracking: Any) -> Iterator[Callable[[int, int], 
             database.close()
 
 
-def wreak(site: TwoMachineStudy, seconds: float, rng: random.Random, extend: Callable[[], None]) -> list[str]:
-    """Do each harm at least once, and for some seconds, to what is always extended; what was done."""
+@contextmanager
+def always(extend: Callable[[], None]) -> Iterator[None]:
+    """Extend again and again, so that nothing ends meanwhile, however fast the machine and long the harms."""
+    over = threading.Event()
+
+    def keep_extending() -> None:
+        while not over.wait(0.2):
+            extend()
+
+    with ThreadPoolExecutor(1) as thread:
+        extending = thread.submit(keep_extending)
+        try:
+            yield
+        finally:
+            over.set()
+    extending.result()
+
+
+def wreak(site: TwoMachineStudy, seconds: float, rng: random.Random) -> list[str]:
+    """Do each harm at least once, and for some seconds; what was done."""
     done: list[str] = []
     end = time.monotonic() + seconds
     plan = rng.sample(HARMS, len(HARMS))
     while time.monotonic() < end or len(done) < len(HARMS):
         while len(site.living) < 2:
             site.start()
-        extend()
         plan = plan or rng.sample([*HARMS, "kill"], 5)
         what = plan.pop()
         time.sleep(rng.uniform(1, max(3.0, min(10.0, seconds / 20))))
@@ -275,7 +299,10 @@ def check(site: TwoMachineStudy, undisturbed: Undisturbed) -> None:
     experiment = client.get_experiment_by_name("hopper")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    unfinished = {
+        run.info.run_name: (run.info.status, run.data.tags) for run in runs if run.info.status != "FINISHED"
+    }
+    assert not unfinished, f"{unfinished}\n{site.logs()}\n{site.logs('onlooker')}"
     trained = sorted(run.info.run_id for run in runs if run.data.tags["omad.role"] == "trial")
     assert trained == sorted(str(row.mlflow_run_id) for each in (search, held_out) for row in site.rows(each))
     assert len(runs) == len(trained) + 2, "one more of each study"
@@ -317,7 +344,7 @@ def _check_study(
 
 
 def _check_curve(
-    site: TwoMachineStudy, client: MlflowClient, row: budget.SlotRow, trial: Any, expected: dict[int, float]
+    site: TwoMachineStudy, client: MlflowClient, row: SlotRow, trial: Any, expected: dict[int, float]
 ) -> None:
     history = client.get_metric_history(str(row.mlflow_run_id), "eval/return_mean")
     assert [point.step for point in history] == list(expected)
@@ -330,7 +357,8 @@ def _check_curve(
 def survive(site: TwoMachineStudy, seconds: float, rng: random.Random, undisturbed: Undisturbed) -> None:
     """Half of the chaos in the search, half in its confirmation, and the switch somewhere between two harms."""
     for extend in (site.extend_search, site.extend_confirmation):
-        assert set(wreak(site, seconds / 2, rng, extend)) == set(HARMS)
+        with always(extend):
+            assert set(wreak(site, seconds / 2, rng)) == set(HARMS)
     finish(site, 150 + seconds)
     check(site, undisturbed)
 
