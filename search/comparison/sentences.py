@@ -52,8 +52,13 @@ def versus(setting: SettingView, first: str) -> str:
     )
 
 
+def share(value: float) -> str:
+    """A share of pairs with two digits; none and all of them are whole numbers."""
+    return f"{value:.0f}" if value in (0.0, 1.0) else f"{value:.2f}".removeprefix("0")
+
+
 def probability(value: float) -> str:
-    """With two digits and no zero before the point, as p-values and shares are written."""
+    """With two digits and no zero before the point, as p-values are written."""
     if value < 0.001:
         return "< .001"
     return f"{value:.2g}".removeprefix("0") if value < 0.1 else f"{value:.2f}".removeprefix("0")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omad_core.results.comparison import Estimate
-from search.comparison.sentences import not_shown, probability, shown
+from search.comparison.sentences import not_shown, probability, share, shown
 from search.comparison.view import AlgorithmView, ComparisonView, SettingView
 from search.view import confirmation
 from search.view.confirmation import signed
@@ -36,7 +36,7 @@ def cells(comparison: ComparisonView, setting: SettingView) -> list[str]:
         _interval(known),
         _difference(paired.difference) if paired else "",
         probability(setting.p_corrected) if setting.p_corrected is not None else "",
-        probability(setting.improvement) if setting.improvement is not None else "",
+        share(setting.improvement) if setting.improvement is not None else "",
         _steps(comparison, setting),
         "-" if setting.updates is None else f"{setting.updates:,.0f}",
         "-" if setting.processor_seconds is None else f"{setting.processor_seconds:,.0f}",

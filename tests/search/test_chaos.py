@@ -38,7 +38,6 @@ from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 from tracking.mlflow.tracker import MlflowTracker
 
-ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 5.0
 LEFT = 5
 """Trials that are always left while there is chaos: one more than there are ever workers, that of `run` included."""
@@ -134,7 +133,7 @@ class TwoMachineStudy:
         }
         command = [sys.executable, "-m", "cli.main", *words]
         with (self.folder / f"{log_name}.log").open("ab") as log:
-            return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+            return subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
 
     @property
     def living(self) -> list[subprocess.Popen[bytes]]:

@@ -169,6 +169,7 @@ found = {
 }
 document = {
     "made_with": {
+        "command": "python tests/support/harl_hasac.py FOLDER_OF_HARL",
         "HARL": "d539bad20f677bc4ce9fa200fa5de31b5f0b9d37",
         "torch": torch.__version__,
         "numpy": np.__version__,

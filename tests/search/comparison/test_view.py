@@ -7,7 +7,7 @@ import pytest
 
 from omad_core.results.comparison import estimate
 from search.comparison import figure, tables
-from search.comparison.sentences import not_shown, shown
+from search.comparison.sentences import not_shown, share, shown
 from search.comparison.view import AlgorithmView, ComparisonView, SettingView, compare_all
 from search.view.confirmation import CandidateView, ConfirmationView
 from search.view.views import StudyView, TrialView
@@ -185,6 +185,11 @@ def test_the_document_has_the_numbers_of_the_table() -> None:
     assert row in page
     assert "| omad untuned | 2.0 | -0.5 to 4.5 |" in page
     assert "| `gamma` | 0.92 | 0.9 |" in page
+
+
+@pytest.mark.parametrize(("wins", "said"), [(0.0, "0"), (0.04, ".04"), (0.5, ".50"), (1.0, "1")])
+def test_a_share_of_pairs_is_counted_and_no_probability(wins: float, said: str) -> None:
+    assert share(wins) == said
 
 
 def test_the_figure_is_drawn_also_before_there_is_anything(tmp_path: object) -> None:
