@@ -6,15 +6,19 @@ import pytest
 from optuna.trial import FixedTrial
 
 from omad_core import settings
+from omad_core.algorithms import ALGORITHMS, OMAD
 from omad_core.envs.catalog import TASKS
 from search.study import catalog
 from search.study.dimensions import Dimension
 from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
+PROFILES = ("laptop", "gpu", "paper", "smoke")
 
-def build(task: str, profile: str) -> StudySpec:
-    return catalog.build(catalog.find(task), StudyRequest(profile=profile), has_gpu=False)
+
+def build(task: str, profile: str, algorithm: str = OMAD) -> StudySpec:
+    requested = StudyRequest(profile=profile, train={"algorithm": algorithm})
+    return catalog.build(catalog.find(task), requested, has_gpu=False)
 
 
 def test_every_task_has_a_study_and_every_study_a_task() -> None:
@@ -25,8 +29,11 @@ def test_every_task_has_a_study_and_every_study_a_task() -> None:
 def test_every_profile_of_every_study_can_be_used(task: str) -> None:
     study = catalog.find(task)
     catalog.check(study)
-    assert set(study.profiles) == {"laptop", "gpu", "paper", "smoke"}
-    assert all(build(task, profile).task == task for profile in study.profiles)
+    assert set(study.profiles) == set(PROFILES)
+    for profile in PROFILES:
+        for algorithm in ALGORITHMS:
+            spec = build(task, profile, algorithm)
+            assert (spec.task, spec.config.algorithm) == (task, algorithm)
 
 
 @pytest.mark.parametrize("profile", ["laptop", "gpu"])
@@ -63,9 +70,7 @@ def test_the_paper_profile_is_the_published_setting() -> None:
     assert (config.actor.denoising_steps, config.batch_size, config.replay_size) == (8, 256, 1_000_000)
     assert config.critic.v_max > 750, "the published return means more than that"
     assert "critic.quantiles" not in spec.space.paths
-    theirs = catalog.build(
-        catalog.find("ant_2x4"), StudyRequest(profile="paper", train={"algorithm": "hasac"}), has_gpu=False
-    ).config
+    theirs = build("ant_2x4", "paper", "hasac").config
     assert (theirs.critic.head, theirs.critic.hidden_width, theirs.env_steps) == ("scalar", 256, 3_000_000)
 
 
@@ -81,9 +86,12 @@ def conditions(spec: StudySpec, dimension: Dimension) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))
-@pytest.mark.parametrize("profile", ["laptop", "gpu", "paper", "smoke"])
-def test_each_value_at_both_ends_of_each_range_arrives_in_the_training(task: str, profile: str) -> None:
-    spec = build(task, profile)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_value_at_both_ends_of_each_range_arrives_in_the_training(
+    task: str, profile: str, algorithm: str
+) -> None:
+    spec = build(task, profile, algorithm)
     for dimension in spec.space.dimensions:
         for end in dimension.ends():
             wanted = {**conditions(spec, dimension), dimension.path: end}

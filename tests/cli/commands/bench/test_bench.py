@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from omad_core.algorithms import ALGORITHMS
 from omad_core.bench import checkpoint_cost, environments, updates
 
 SMALL = (
@@ -18,6 +19,10 @@ SMALL = (
     "critic.quantiles=2",
     "batch_size=2",
 )
+TINY = {
+    "madpmd": ("--set", "madpmd.candidates=2", "--set", "madpmd.states=2", "--set", "madpmd.chunk=2"),
+}
+"""What else an algorithm needs to be small."""
 WORDS = ("bench", "--task", "hopper", "--seconds", "1", *(w for pair in SMALL for w in ("--set", pair)))
 
 
@@ -43,6 +48,7 @@ def test_bench_prints_what_was_measured_and_what_to_make_of_it(run: Callable[...
         "checkpoint",
     ):
         assert row in said
+    assert re.search(r"its matrix products alone, P = 1 .* an update takes \d+\.\d\d x", said), said
     suggested = re.search(r"Suggested: --workers (\d+), and (\d+) members? a program on cpu\.", said)
     assert suggested, said
     assert int(suggested[1]) >= 1
@@ -58,6 +64,15 @@ def test_bench_says_the_same_to_programs(run: Callable[..., str]) -> None:
     assert told["saving"]["new"] >= 20
     assert told["config"]["actor.hidden_width"] == 8
     assert told["ratios"]["update_over_gaussian"] > 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_bench_measures_every_algorithm_beside_its_own_products(
+    algorithm: str, run: Callable[..., str]
+) -> None:
+    told = json.loads(run(*WORDS, "--algorithm", algorithm, *TINY.get(algorithm, ()), "--json"))
+    assert told["config"]["algorithm"] == algorithm
+    assert told["ratios"]["update_over_products"] > 0
 
 
 def test_bench_refuses_what_it_cannot_measure_before_it_begins(run: Callable[..., str]) -> None:
