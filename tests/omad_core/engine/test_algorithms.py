@@ -95,6 +95,24 @@ def test_resumed_from_a_checkpoint_it_is_bit_for_bit_the_uninterrupted_one(make,
         population.close()
 
 
+@pytest.mark.parametrize(("rate", "envs", "delay"), [(0.05, 2, 3), (0.5, 3, 2), (2, 2, 1)])
+def test_resumed_it_is_the_uninterrupted_one_at_any_rate_of_updates(make, run_to_end, rate, envs, delay):
+    config = make(updates_per_step=rate, num_envs=envs, policy_delay=delay, env_steps=72)
+    whole = Population(config, slice_seconds=0)
+    member = whole.admit(config)
+    advance_to(whole, member, 36)
+    state = whole.snapshot(member)
+    run_to_end(whole, {member})
+    resumed = Population(config, slice_seconds=0)
+    again = resumed.admit(config, state)
+    run_to_end(resumed, {again})
+    ends = [p.snapshot(m).arrays for p, m in ((whole, member), (resumed, again))]
+    assert any((ends[0][name] != state.arrays[name]).any() for name in learned(ends[0])), "it learned since"
+    assert_same(*(learned(arrays) for arrays in ends))
+    for population in (whole, resumed):
+        population.close()
+
+
 def test_a_member_among_wider_ones_and_empty_lanes_trains_as_it_does_alone(make, run_to_end):
     config = make(seed=5)
     alone = Population(config, slice_seconds=0)

@@ -18,6 +18,7 @@ from omad_core.engine.replay import Replay
 from omad_core.events import Busy, Evaluated
 from omad_core.nn.adam import Adam
 from omad_core.population import Population
+from omad_core.rng.draw_blocks import draw
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tape import Tape, call_again, record
@@ -34,8 +35,18 @@ SYNCS = (
 )
 """Operations that ask a device for a value, or bring it one from the host."""
 KINDS = [
-    {"actor__kind": kind, "critic__head": head}
-    for kind, head in (("diffusion", "quantile"), ("diffusion", "categorical"), ("gaussian", "quantile"))
+    {"actor__kind": "diffusion", "critic__head": "quantile"},
+    {"actor__kind": "diffusion", "critic__head": "categorical"},
+    {"actor__kind": "gaussian", "critic__head": "quantile"},
+    {"algorithm": "hasac", "actor__kind": "gaussian", "critic__head": "scalar", "critic__target_tau": 0.1},
+    {
+        "algorithm": "madpmd",
+        "actor__kind": "ddpm",
+        "madpmd__candidates": 6,
+        "madpmd__states": 8,
+        "madpmd__chunk": 4,
+        "madpmd__refresh": 2,
+    },
 ]
 
 
@@ -64,11 +75,10 @@ def parts(config, device="cpu", capacity=2):
 def inputs(learner, seed=0):
     """What one update takes, drawn at random."""
     gen = torch.Generator().manual_seed(seed)
-    buffers = Buffers(learner)
-    draw = lambda like: torch.randn(like.shape, generator=gen).to(like.device)
-    indices = torch.randint(0, 2**62, buffers.indices.shape, generator=gen).to(learner.device)
+    buffers, kinds = Buffers(learner), learner.objective.draws
+    indices = draw("integer", buffers.indices.shape, gen).to(learner.device)
     learning = torch.tensor([lane != seed % learner.capacity for lane in range(learner.capacity)])
-    draws = {name: draw(like) for name, like in buffers.draws.items()}
+    draws = {name: draw(kinds[name].kind, like.shape, gen).to(like) for name, like in buffers.draws.items()}
     return indices, draws, learning.to(learner.device)
 
 
