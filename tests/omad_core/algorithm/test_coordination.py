@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from omad_core.algorithm.batch import Transitions
+from omad_core.algorithm.objectives.catalog import OBJECTIVES
 from omad_core.algorithm.objectives.hasac import Hasac
 from omad_core.algorithm.objectives.madpmd import Madpmd
-from omad_core.algorithm.objectives.omad import Omad
 from omad_core.algorithm.policies import ddpm
 from omad_core.algorithm.policies.diffusion import Draw
 
@@ -127,15 +127,17 @@ def coordination(objective, networks, updates=300):
     return networks.value(None, networks.actor["p"].detach()[:, :, None, None])[:, 0, 0].tolist()
 
 
-def test_omad_s_common_mode_grows_by_half_the_pay_over_alpha():
+@pytest.mark.parametrize("algorithm", ["omad", "gaussian"])
+def test_at_once_the_common_mode_grows_by_half_the_pay_over_alpha(algorithm):
     networks = Entropic(ALPHAS, NEAR)
-    grown = update(Omad(), networks) / 1e-4
+    grown = update(OBJECTIVES[algorithm], networks) / 1e-4
     for agent in (0, 1):
         assert grown[:, agent].tolist() == pytest.approx([1.0 / (2.0 * a) for a in ALPHAS], rel=1e-5)
 
 
-def test_omad_commits_only_below_half_the_pay():
-    found = coordination(Omad(), Entropic(ALPHAS, START))
+@pytest.mark.parametrize("algorithm", ["omad", "gaussian"])
+def test_at_once_they_commit_only_below_half_the_pay(algorithm):
+    found = coordination(OBJECTIVES[algorithm], Entropic(ALPHAS, START))
     assert found == pytest.approx([0.986, 0.638, 0.5], abs=5e-4)
 
 
