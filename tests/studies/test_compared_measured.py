@@ -11,7 +11,7 @@ def test_the_page_has_what_the_trainings_say(task: str) -> None:
         assert row in page()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TASKS, "halfcheetah_2x3"])
 def test_the_page_has_what_the_controlled_experiment_says(task: str) -> None:
     for row in controlled(task):
         assert row in page()

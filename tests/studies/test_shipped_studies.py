@@ -62,6 +62,14 @@ def test_the_laptop_profile_learns_within_a_quarter_of_an_hour() -> None:
     assert spec.space.largest("critic.quantiles", spec.config) == 32
 
 
+@pytest.mark.parametrize("task", ["halfcheetah_2x3", "halfcheetah_6x1"])
+def test_on_a_laptop_omad_runs_with_less_entropy_in_halfcheetah_than_elsewhere(task: str) -> None:
+    assert build(task, "laptop").config.entropy.target == 4.0
+    assert build(task, "laptop").defaults()["entropy.target"] == 4.0
+    assert build(task, "laptop", "gaussian").config.entropy.target == 2.0
+    assert build("hopper", "laptop").config.entropy.target == 2.0
+
+
 def test_the_paper_profile_is_the_published_setting() -> None:
     spec = build("ant_2x4", "paper")
     config = spec.config

@@ -110,4 +110,5 @@ def returns(line: Line) -> list[float]:
 if __name__ == "__main__":
     for each in TASKS:
         print(each, *rows(each), "controlled", *controlled(each), *progress(each), sep="\n")
+    print("halfcheetah_2x3", *controlled("halfcheetah_2x3"), sep="\n")
     print(costs())

@@ -13,7 +13,7 @@ from cli.show.sparkline import scale, sparkline
 from omad_core.results.comparison import compare, estimate
 
 ALGORITHMS = ("omad", "gaussian")
-LEVELS = (1_000, 2_000, 3_000, 4_000)
+LEVELS = (1_000, 2_000, 3_000)
 EVERY = 20_000
 """Steps between the rows of the table of curves."""
 Trainings = dict[str, list[Line]]
