@@ -96,9 +96,18 @@ class Space:
         """Without the dimensions whose conditions no trial can meet."""
         kept: list[Dimension] = []
         for dimension in self.dimensions:
-            if all(_possible(path, allowed, kept, base) for path, allowed in dimension.when.items()):
+            if all(self._possible(path, allowed, kept, base) for path, allowed in dimension.when.items()):
                 kept.append(dimension)
         return Space(tuple(kept), self.variants)
+
+    def _possible(
+        self, path: str, allowed: Sequence[Any], kept: Sequence[Dimension], base: TrainConfig
+    ) -> bool:
+        searched = [dimension for dimension in kept if dimension.path == path]
+        if searched:
+            return any(dimension.contains(value) for dimension in searched for value in allowed)
+        fixed = [variant.get(path, settings.get(base, path)) for variant in ({}, *self.variants.values())]
+        return any(value in allowed for value in fixed)
 
     def largest(self, path: str, base: TrainConfig) -> Any:
         """The largest value a setting may take in any trial (what populations pad to)."""
@@ -129,13 +138,6 @@ def _applies(dimension: Dimension, values: Mapping[str, Any], base: TrainConfig)
         (values[path] if path in values else settings.get(base, path)) in allowed
         for path, allowed in dimension.when.items()
     )
-
-
-def _possible(path: str, allowed: Sequence[Any], kept: Sequence[Dimension], base: TrainConfig) -> bool:
-    searched = [dimension for dimension in kept if dimension.path == path]
-    if searched:
-        return any(dimension.contains(value) for dimension in searched for value in allowed)
-    return settings.get(base, path) in allowed
 
 
 def _default(dimension: Dimension, base: TrainConfig) -> Any:

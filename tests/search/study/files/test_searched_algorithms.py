@@ -5,14 +5,20 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import FixedTrial
 
 from omad_core.algorithms import ALGORITHMS
-from omad_core.settings import to_dict
 from search.study import catalog
 from search.study.request import StudyRequest
 from search.study.study_spec import StudySpec
 
-SEARCHED = f'extends = "hopper"\n[space]\nalgorithm = {{ choices = {list(ALGORITHMS)} }}\n'.replace("'", '"')
+SEARCHED = f"""
+extends = "hopper"
+[train]
+algorithm = 'FIRST'
+[space]
+algorithm = {{ choices = {list(ALGORITHMS)} }}
+""".replace("'", '"')
 TRIALS = 24
 
 
@@ -21,22 +27,23 @@ def build(study: str, profile: str, **train: Any) -> StudySpec:
 
 
 @pytest.mark.parametrize("profile", ["laptop", "gpu", "paper", "smoke"])
+@pytest.mark.parametrize("first", ALGORITHMS)
 def test_each_trial_has_the_settings_and_the_parameters_of_its_own_algorithm(
-    profile: str, tmp_path: Path
+    profile: str, first: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "mine.toml").write_text(SEARCHED)
+    (tmp_path / "mine.toml").write_text(SEARCHED.replace("FIRST", first))
     spec = build(str(tmp_path / "mine.toml"), profile)
+    assert spec.config.algorithm == first
     alone = {name: build("hopper", profile, algorithm=name) for name in ALGORITHMS}
     seen = set()
 
     def objective(trial: optuna.Trial) -> float:
         config = spec.configs(trial)[0]
         own = alone[config.algorithm]
-        assert set(trial.params) <= {"algorithm", *own.space.parameters}
-        searched = own.space.settings(trial.params)
-        kept = {path: value for path, value in to_dict(own.config).items() if path not in searched}
-        assert kept == {path: to_dict(config)[path] for path in kept}
-        assert {path: to_dict(config)[path] for path in searched} == searched
+        params = {name: value for name, value in trial.params.items() if name != "algorithm"}
+        asked = FixedTrial(params)
+        assert own.configs(asked)[0] == config
+        assert asked.params == params, "it has no other parameters"
         seen.add(config.algorithm)
         return 0.0
 
