@@ -1,8 +1,7 @@
-"""Updates per step, fractions included: how many, when, at which positions, and beside neighbours."""
+"""Updates per step, fractions included: how many, when, and where a member begins beside others."""
 
 from math import floor
 
-import numpy as np
 import pytest
 
 from omad_core.config import TrainConfig, update_rate
@@ -47,40 +46,6 @@ def test_updates_come_when_they_are_due(small, run_to_end, monkeypatch, rate, en
     assert done == [(v, t) for v in range(first, last) for t in range(before[v], before[v + 1])]
     updates = [e.updates for e in events if isinstance(e, Progress)][-1]
     assert updates == len(done) == before[last] - before[first]
-
-
-@pytest.mark.parametrize(("rate", "envs", "delay"), RATES)
-def test_resumed_it_is_bit_for_bit_the_uninterrupted_one_also_beside_a_neighbour(
-    small, run_to_end, rate, envs, delay
-):
-    config = of(small, rate, envs, delay)
-    population = Population(config, slice_seconds=0)
-    member = population.admit(config)
-    until(population, member, 23 // envs, envs)
-    state = population.snapshot(member)
-    run_to_end(population, {member})
-    expected = population.snapshot(member).arrays
-    population.close()
-
-    alone = Population(config, slice_seconds=0)
-    member = alone.admit(config, state)
-    run_to_end(alone, {member})
-    arrays = alone.snapshot(member).arrays
-    alone.close()
-    assert all((arrays[name] == expected[name]).all() for name in expected if "measures" not in name)
-
-    other = replace(config, {"seed": 7, "env_steps": 200})
-    together = Population(config, capacity=2, slice_seconds=0)
-    neighbour = together.admit(other)
-    until(together, neighbour, 5, envs)
-    member = together.admit(config, state)
-    run_to_end(together, {member})
-    beside = together.snapshot(member).arrays
-    together.close()
-    for name in ("actor/last.weight", "critic/last.weight", "temperature/log_alpha"):
-        np.testing.assert_allclose(beside[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
-    for name in ("actor.steps/steps", "critic.steps/steps"):
-        assert beside[name] == expected[name], name
 
 
 @pytest.mark.parametrize(("rate", "envs", "delay"), RATES)

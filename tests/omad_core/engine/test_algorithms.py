@@ -23,6 +23,8 @@ from omad_core.settings import get, replace, to_dict
 sys.path.insert(0, str(Path(__file__).parent))
 from tape import Tape, call_again, record
 
+RATES = [(0.05, 1, 1), (0.05, 2, 3), (0.5, 1, 3), (0.5, 3, 2), (1, 1, 3), (1, 3, 2), (2, 1, 3), (2, 2, 1)]
+"""Updates a step, environments a member, critic updates an actor update."""
 SYNCS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "lift_fresh")
 
 
@@ -95,21 +97,37 @@ def test_resumed_from_a_checkpoint_it_is_bit_for_bit_the_uninterrupted_one(make,
         population.close()
 
 
-@pytest.mark.parametrize(("rate", "envs", "delay"), [(0.05, 2, 3), (0.5, 3, 2), (2, 2, 1)])
-def test_resumed_it_is_the_uninterrupted_one_at_any_rate_of_updates(make, run_to_end, rate, envs, delay):
-    config = make(updates_per_step=rate, num_envs=envs, policy_delay=delay, env_steps=72)
+@pytest.mark.parametrize(("rate", "envs", "delay"), RATES)
+def test_resumed_at_any_rate_of_updates_it_is_the_uninterrupted_one_also_beside_a_neighbour(
+    make, run_to_end, rate, envs, delay
+):
+    end = {0.05: 140, 0.5: 60, 1: 48, 2: 40}[rate]
+    config = make(updates_per_step=rate, num_envs=envs, policy_delay=delay, env_steps=end)
     whole = Population(config, slice_seconds=0)
     member = whole.admit(config)
-    advance_to(whole, member, 36)
+    advance_to(whole, member, (config.random_steps + end) // 2)
     state = whole.snapshot(member)
     run_to_end(whole, {member})
-    resumed = Population(config, slice_seconds=0)
-    again = resumed.admit(config, state)
-    run_to_end(resumed, {again})
-    ends = [p.snapshot(m).arrays for p, m in ((whole, member), (resumed, again))]
-    assert any((ends[0][name] != state.arrays[name]).any() for name in learned(ends[0])), "it learned since"
-    assert_same(*(learned(arrays) for arrays in ends))
-    for population in (whole, resumed):
+    expected = whole.snapshot(member).arrays
+    for name in ("actor.steps/steps", "critic.steps/steps"):
+        early, late = np.asarray(state.arrays[name]), np.asarray(expected[name])
+        assert ((early > 0) & (early < late)).all(), "it learned before and since"
+
+    alone = Population(config, slice_seconds=0)
+    again = alone.admit(config, state)
+    run_to_end(alone, {again})
+    assert_same(alone.snapshot(again).arrays, expected)
+
+    together = Population(config, 2, slice_seconds=0)
+    neighbour = together.admit(replace(config, {"seed": 7, "env_steps": 3 * end}))
+    advance_to(together, neighbour, end + envs)
+    beside = together.admit(config, state)
+    run_to_end(together, {beside})
+    arrays = together.snapshot(beside).arrays
+    for name in learned(expected):
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        np.testing.assert_allclose(arrays[name], expected[name], **close, err_msg=name)
+    for population in (whole, alone, together):
         population.close()
 
 
