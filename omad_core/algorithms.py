@@ -3,6 +3,7 @@
 Their equations are `algorithm/objectives`, one file each; docs/algorithms.md says where they come from.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,16 @@ class MadpmdConfig:
     )
     temperature: float = setting(1.0, "T: its start [ours]", low=1e-6, high=1e6)
     learning_rate: float = setting(1e-2, "Adam's step size of log T; 0 keeps T [ours]", low=0.0, high=1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse what no weights can have: all weight on one of M candidates is log M nats from equal."""
+        most = math.log(max(2, self.candidates))  # fewer are out of their own bounds
+        if self.kl_target >= most:
+            raise ConfigError(
+                f"madpmd.kl_target = {self.kl_target:g} nats cannot be reached with madpmd.candidates = "
+                f"{self.candidates}, whose weights are at most log {self.candidates} = {most:.3g} from equal; choose a "
+                "smaller madpmd.kl_target or more madpmd.candidates"
+            )
 
 
 OMAD = "omad"

@@ -166,7 +166,11 @@ class EntropyConfig:
         idle=f"{MORE_THAN_ZERO}, or keep alpha as it is with entropy.mode = fixed",
     )
     adam_beta1: float = setting(
-        0.9, "Adam's beta1 of log alpha, eq. 12 [dime]", low=0.0, high=0.999, structure=True
+        0.9,
+        "Adam's beta1 of log alpha, eq. 12; HASAC's temperatures, MADPMD's T [dime]",
+        low=0.0,
+        high=0.999,
+        structure=True,
     )
 
 

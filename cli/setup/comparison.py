@@ -26,7 +26,9 @@ from tracking.tracker import RunInfo, Tracker
 HELD_OUT_SEEDS = 5
 """Held-out seeds of a new comparison that was given no other number."""
 ALIKE = ("task", "seeds", "seed", "score_evaluations", "sampler", "pruner", "profile")
-"""What the studies of a comparison have in common, beside their trials and steps."""
+"""What the studies of a comparison have in common, beside their trials and their world."""
+WORLD = ("env.", "evaluation.", "env_steps", "random_steps")
+"""Beginnings of the settings that are no algorithm's own."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,11 @@ def _new(
 
 def _refuse_unequal(first: PlannedStudy, other: PlannedStudy) -> None:
     """Raise SpecConflict where two algorithms would not be tuned and trained alike."""
-    ours = {part: getattr(first.spec, part) for part in ALIKE} | _lengths(first.spec)
-    theirs = {part: getattr(other.spec, part) for part in ALIKE} | _lengths(other.spec)
+    ours, theirs = _alike(first.spec), _alike(other.spec)
     differing = [
-        f"{part} {getattr(theirs[part], 'name', theirs[part])} (with {first.algorithm} "
-        f"{getattr(ours[part], 'name', ours[part])})"
-        for part in ours
-        if ours[part] != theirs[part]
+        f"{part} {_shown(theirs.get(part))} (with {first.algorithm} {_shown(ours.get(part))})"
+        for part in dict.fromkeys([*ours, *theirs])
+        if ours.get(part) != theirs.get(part)
     ]
     if differing:
         raise SpecConflict(
@@ -149,9 +149,21 @@ def _refuse_unequal(first: PlannedStudy, other: PlannedStudy) -> None:
         )
 
 
-def _lengths(spec: StudySpec) -> dict[str, object]:
-    paths = ("env_steps", "random_steps", "evaluation.every_steps", "evaluation.episodes")
-    return {path: settings.get(spec.config, path) for path in paths}
+def _alike(spec: StudySpec) -> dict[str, object]:
+    """What has to be the same for all, by what it is called: their studies' parts, settings, what is searched."""
+    values = settings.to_dict(spec.config).items()
+    searched = {f"[space] {each.path}": each for each in spec.space.dimensions}
+    parts = {part: getattr(spec, part) for part in ALIKE}
+    return (
+        parts
+        | {path: value for path, value in values if path.startswith(WORLD)}
+        | {name: each for name, each in searched.items() if each.path.startswith(WORLD)}
+    )
+
+
+def _shown(value: object) -> object:
+    """A sampler or pruner by its name, nothing as `none`."""
+    return "none" if value is None else getattr(value, "name", value)
 
 
 def open_comparison(

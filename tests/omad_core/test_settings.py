@@ -37,6 +37,10 @@ def test_texts_become_the_types_of_their_fields():
         ({"entropy.mode": "learnt"}, "not one of learned, fixed"),
         ({"evaluation.deterministic": "maybe"}, "not true or false"),
         ({"critic.drop_top": 30}, r"critic\.drop_top = 30 leaves none of critic\.quantiles = 25"),
+        (
+            {"algorithm": "madpmd", "madpmd.candidates": 4, "madpmd.kl_target": 1.4},
+            r"madpmd\.kl_target = 1\.4 nats cannot be reached with madpmd\.candidates = 4, .* log 4 = 1\.39",
+        ),
         ({"batch_size": 512, "replay_size": 256}, "replay_size = 256 is smaller than batch_size = 512"),
         ({"gama": 1}, "did you mean 'gamma'"),
         ({"actor.lr": 1}, r"did you mean 'actor\.learning_rate'"),

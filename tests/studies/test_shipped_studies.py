@@ -36,6 +36,23 @@ def test_every_profile_of_every_study_can_be_used(task: str) -> None:
             assert (spec.task, spec.config.algorithm) == (task, algorithm)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_trial_0_is_the_untuned_training(task: str, profile: str, algorithm: str) -> None:
+    spec = build(task, profile, algorithm)
+    (first, *_) = spec.configs(FixedTrial(spec.defaults()))
+    assert settings.replace(first, {"seed": spec.config.seed}) == spec.config
+
+
+@pytest.mark.parametrize("profile", ["gpu", "paper"])
+def test_beyond_a_laptop_hasac_has_critics_of_its_own_width(profile: str) -> None:
+    widths = {name: build("hopper", profile, name).config.critic.hidden_width for name in ALGORITHMS}
+    assert widths.pop("hasac") == 256
+    assert len(set(widths.values())) == 1
+    assert widths["omad"] > 256
+
+
 @pytest.mark.parametrize("profile", ["laptop", "gpu"])
 def test_a_search_tunes_what_matters_most(profile: str) -> None:
     assert {

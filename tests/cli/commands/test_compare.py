@@ -309,6 +309,32 @@ def test_what_differs_from_what_it_was_begun_with_is_refused(run: Typed, tmp_pat
     assert "than mine.toml has now" in run(*begun, code=2)
 
 
+WORLDS = [
+    ('[for.hasac]\nenv.agent_obsk = "none"', "env.agent_obsk none (with omad 1)"),
+    ("[for.hasac]\nenv.args = { healthy_reward = 5.0 }", "env.args {'healthy_reward': 5.0} (with omad {})"),
+    ("[for.hasac]\nevaluation.deterministic = true", "evaluation.deterministic True (with omad False)"),
+    (
+        "[for.omad]\nenv_steps = 200\nrandom_steps = 50",
+        "env_steps 300 (with omad 200); random_steps 100 (with omad 50)",
+    ),
+    (
+        "[space]\nrandom_steps = { low = 50, high = 90, when = { algorithm = 'hasac' } }",
+        "[space] random_steps 50 to 90 (with omad none)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "complaint"), WORLDS)
+def test_algorithms_in_different_worlds_are_not_compared(
+    run: Typed, tmp_path: Path, said: str, complaint: str
+) -> None:
+    (tmp_path / "mine.toml").write_text(f'task = "hopper"\nname = "both"\n{said}\n')
+    words = ["--algorithms", "omad,hasac", "--task", "mine.toml", "--profile", "smoke", "--workers", "0"]
+    text = run("compare", *words, code=2)
+    assert f"hasac would be compared with {complaint}: " in text
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.toml"]
+
+
 def test_one_that_is_recorded_elsewhere_is_refused_and_nothing_is_made_there(
     run: Typed, tmp_path: Path
 ) -> None:

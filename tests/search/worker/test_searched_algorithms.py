@@ -21,7 +21,7 @@ extends = "hopper"
 [space]
 algorithm = {{ choices = {list(ALGORITHMS)} }}
 [profile.smoke.train]
-madpmd.candidates = 4
+madpmd.candidates = 8
 madpmd.states = 4
 madpmd.chunk = 4
 """.replace("'", '"')
