@@ -1,7 +1,13 @@
-"""Numbers of HASAC's own code for test_hasac_parity.py: `python tests/support/harl_hasac.py FOLDER_OF_HARL`.
+"""Numbers of HASAC's own code for test_hasac_parity.py. Needs torch and numpy; in the project's folder:
 
-FOLDER_OF_HARL: PKU-MARL/HARL at d539bad20f67. One `train` of its runner: two agents with 2 and 1 action dimensions, the
-second one first. What is drawn from normal distributions is prepared here, in the order in which that code asks for it.
+    git clone https://github.com/PKU-MARL/HARL ../HARL
+    git -C ../HARL checkout d539bad20f677bc4ce9fa200fa5de31b5f0b9d37
+    python tests/support/harl_hasac.py ../HARL
+
+One `train` of its runner: three agents with 2, 1 and 3 action dimensions, the third one first and the second one last,
+all temperatures unequal, target critics of their own. What is drawn from normal distributions is prepared here, in the
+order in which that code asks for it. Tau and the rates are larger than usual, so that what comes before a step and
+what comes after it differ by more than the tests allow.
 """
 
 # ruff: noqa: E402
@@ -29,7 +35,10 @@ from harl.algorithms.actors.hasac import HASAC
 from harl.algorithms.critics.soft_twin_continuous_q_critic import SoftTwinContinuousQCritic
 from harl.runners.off_policy_ha_runner import OffPolicyHARunner
 
-A, B, OBS, S, DIMS, WIDTH = 2, 6, 4, 5, (2, 1), 8
+A, B, OBS, S, DIMS, WIDTH = 3, 6, 4, 5, (2, 1, 3), 8
+ORDER = [2, 0, 1]
+ALPHAS, JOINT_ALPHA = [0.3, 0.07, 0.15], 0.6
+TAU, ACTOR_LR, CRITIC_LR, ALPHA_LR = 0.2, 0.02, 0.03, 0.05
 
 
 class Box:
@@ -40,58 +49,69 @@ class Box:
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
 args = {
-    "polyak": 0.005,
-    "lr": 1e-3,
-    "critic_lr": 1e-3,
+    "polyak": TAU,
+    "lr": ACTOR_LR,
+    "critic_lr": CRITIC_LR,
     "hidden_sizes": [WIDTH, WIDTH],
     "activation_func": "relu",
     "final_activation_func": "relu",
     "gamma": 0.99,
     "use_proper_time_limits": True,
     "auto_alpha": True,
-    "alpha_lr": 3e-4,
+    "alpha_lr": ALPHA_LR,
     "use_policy_active_masks": False,
     "use_huber_loss": False,
     "huber_delta": 10.0,
 }
 actors = [HASAC(args, Box(OBS), Box(d)) for d in DIMS]
-critic = SoftTwinContinuousQCritic(args, Box(S), [Box(d) for d in DIMS], A, "EP")
+critic, other = (SoftTwinContinuousQCritic(args, Box(S), [Box(d) for d in DIMS], A, "EP") for _ in range(2))
+critics, targets = (critic.critic, critic.critic2), (critic.target_critic, critic.target_critic2)
+for target, net in zip(targets, (other.critic, other.critic2), strict=True):
+    target.load_state_dict(net.state_dict())
+with torch.no_grad():
+    for net in (*(actor.actor for actor in actors), *critics, *targets):
+        for parameter in net.parameters():
+            parameter.copy_(parameter.mul(1000.0).round().div(1000.0))  # few digits to store
+    critic.log_alpha.fill_(JOINT_ALPHA).log_()
+critic.alpha = critic.log_alpha.detach().exp()
 
 
 def rounded(values):
-    return np.asarray(values, np.float32)
+    return np.round(values, 3).astype(np.float32)
 
 
-draws = {name: rounded(rng.normal(size=(A, B, 2))) for name in ("target", "others", "own", "again")}
-order = [1, 0]
-queue = [draws["target"][i, :, :d] for i, d in enumerate(DIMS)] + [
-    draws["others"][i, :, :d] for i, d in enumerate(DIMS)
-]
-for agent in order:
-    queue += [draws[name][agent, :, : DIMS[agent]] for name in ("own", "again")]
+def listed(tensors):
+    """By name, with the digits of 32 bits."""
+
+    def short(value):
+        return [short(each) for each in value] if isinstance(value, list) else float(f"{value:.7g}")
+
+    return {name: short(tensor.tolist()) for name, tensor in tensors.items()}
+
+
+draws = {name: rounded(rng.normal(size=(A, B, max(DIMS)))) for name in ("target", "others", "own", "again")}
+queue = [draws[name][i, :, :d] for name in ("target", "others") for i, d in enumerate(DIMS)]
+queue += [draws[name][agent, :, : DIMS[agent]] for agent in ORDER for name in ("own", "again")]
 torch.distributions.Normal.rsample = lambda self, shape=(): self.loc + self.scale * torch.tensor(queue.pop(0))
-np.random.permutation = lambda n: np.array(order)
+np.random.permutation = lambda n: np.array(ORDER)
+steps = np.array([[3], [3], [3], [2], [1], [3]])
 batch = {
     "state": rounded(rng.normal(size=(B, S))),
     "obs": rounded(rng.normal(size=(A, B, OBS))),
-    "action": rounded(rng.uniform(-1, 1, (A, B, 2))),
+    "action": rounded(rng.uniform(-1, 1, (A, B, max(DIMS)))),
     "reward": rounded(rng.normal(size=(B, 1))),
-    "term": rounded(rng.random((B, 1)) < 0.3),
+    "term": np.float32([[0], [1], [0], [0], [1], [0]]),
     "next_state": rounded(rng.normal(size=(B, S))),
     "next_obs": rounded(rng.normal(size=(A, B, OBS))),
-    "gamma": rounded(np.full((B, 1), 0.99**3)),
+    "gamma": (0.99**steps).astype(np.float32),
 }
+done = np.float32([[0], [1], [0], [1], [1], [0]])  # the fourth is truncated
 weights = {
-    "actors": [{k: v.tolist() for k, v in actor.actor.state_dict().items()} for actor in actors],
-    "critics": [
-        {k: v.tolist() for k, v in net.state_dict().items()} for net in (critic.critic, critic.critic2)
-    ],
+    "actors": [listed(actor.actor.state_dict()) for actor in actors],
+    "critics": [listed(net.state_dict()) for net in critics],
+    "targets": [listed(net.state_dict()) for net in targets],
 }
-with torch.no_grad():  # other ones than the live networks
-    for net in (critic.target_critic, critic.target_critic2):
-        for parameter in net.parameters():
-            parameter.mul_(0.5)
-log_alphas = [torch.zeros(1, requires_grad=True) for _ in range(A)]
+log_alphas = [torch.tensor([alpha]).log().requires_grad_() for alpha in ALPHAS]
 ones = np.ones((A, B, 1), np.float32)
 action = [batch["action"][i, :, :d] for i, d in enumerate(DIMS)]
 
@@ -125,9 +145,9 @@ runner = SimpleNamespace(
     actor=actors,
     critic=critic,
     value_normalizer=None,
-    alpha=[torch.ones(1)] * A,
+    alpha=[each.detach().exp() for each in log_alphas],
     log_alpha=log_alphas,
-    alpha_optimizer=[torch.optim.Adam([each], lr=3e-4) for each in log_alphas],
+    alpha_optimizer=[torch.optim.Adam([each], lr=ALPHA_LR) for each in log_alphas],
     target_entropy=[-float(d) for d in DIMS],
     buffer=SimpleNamespace(
         sample=lambda: (
@@ -136,7 +156,7 @@ runner = SimpleNamespace(
             joint,
             None,
             batch["reward"],
-            batch["term"],
+            done,
             ones,
             batch["term"],
             batch["next_state"],
@@ -158,27 +178,42 @@ def recorded(self, *args, **kwargs):
 torch.Tensor.backward = recorded
 OffPolicyHARunner.train(runner)
 assert not queue
-critic_loss, *each, _ = losses  # an agent's: its actor's, then its temperature's, which is 0 as log alpha is
-found = {
-    "actors": [{k: v.grad.tolist() for k, v in actor.actor.named_parameters()} for actor in actors],
-    "critics": [
-        {k: v.grad.tolist() for k, v in net.named_parameters()} for net in (critic.critic, critic.critic2)
-    ],
-    "log_alphas": [each.grad.item() for each in log_alphas],
-    "joint_log_alpha": critic.log_alpha.grad.item(),
-}
+critic_loss, *each, joint_loss = losses  # an agent's: its actor's, then its temperature's
 document = {
     "made_with": {
-        "command": "python tests/support/harl_hasac.py FOLDER_OF_HARL",
+        "command": "python tests/support/harl_hasac.py ../HARL",
         "HARL": "d539bad20f677bc4ce9fa200fa5de31b5f0b9d37",
         "torch": torch.__version__,
         "numpy": np.__version__,
     },
-    "order": order,
+    "order": ORDER,
+    "alphas": ALPHAS,
+    "joint_alpha": JOINT_ALPHA,
+    "settings": {
+        "critic.target_tau": TAU,
+        "actor.learning_rate": ACTOR_LR,
+        "critic.learning_rate": CRITIC_LR,
+        "entropy.learning_rate": ALPHA_LR,
+    },
+    "batch": listed(batch),
+    "draws": listed(draws),
     "weights": weights,
-    "losses": {"critics": critic_loss, "actors_in_order": each[::2]},
-    "gradients": found,
-    "batch": {k: v.tolist() for k, v in batch.items()},
-    "draws": {k: v.tolist() for k, v in draws.items()},
+    "losses": {
+        "critics": critic_loss,
+        "actors_in_order": each[::2],
+        "temperatures_in_order": each[1::2],
+        "joint_temperature": joint_loss,
+    },
+    "gradients": {
+        "actors": [listed({k: v.grad for k, v in actor.actor.named_parameters()}) for actor in actors],
+        "critics": [listed({k: v.grad for k, v in net.named_parameters()}) for net in critics],
+        "log_alphas": [each.grad.item() for each in log_alphas],
+        "joint_log_alpha": critic.log_alpha.grad.item(),
+    },
+    "after": {
+        "targets": [listed(net.state_dict()) for net in targets],
+        "log_alphas": [each.item() for each in log_alphas],
+        "joint_log_alpha": critic.log_alpha.item(),
+    },
 }
 (Path(__file__).parents[1] / "data" / "harl-hasac" / "expected.json").write_text(json.dumps(document))
