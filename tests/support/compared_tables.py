@@ -79,10 +79,11 @@ def costs() -> str:
 def controlled(task: str) -> Iterator[str]:
     """A row a setting of a controlled experiment: scores by seed, and the difference to the first setting."""
     found = experiment(task)
-    baseline = scores(next(iter(found.values())))
+    first = next(iter(found))
+    baseline = {line["seed"]: line["score"] for line in found[first]}
     for name, lines in found.items():
-        values = scores(lines)
-        difference = "" if values == baseline else versus(compare(values, baseline), 0.0)[0]
+        values, same = scores(lines), [baseline[line["seed"]] for line in lines]
+        difference = "" if name == first else versus(compare(values, same), 0.0)[0]
         listed = ", ".join(f"{value:,.0f}" for value in values)
         yield f"| {name} | {listed} | {estimate(values).point:,.1f} | {difference} |"
 
