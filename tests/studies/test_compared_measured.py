@@ -1,7 +1,7 @@
 """What `docs/results.md` says of compared algorithms follows from the stored trainings."""
 
 import pytest
-from compared_tables import TASKS, controlled, costs, progress, rows
+from compared_tables import OTHER_TASKS, TASKS, between, controlled, costs, progress, rows
 from measured import page
 
 
@@ -11,7 +11,7 @@ def test_the_page_has_what_the_trainings_say(task: str) -> None:
         assert row in page()
 
 
-@pytest.mark.parametrize("task", [*TASKS, "halfcheetah_2x3"])
+@pytest.mark.parametrize("task", [*TASKS, "halfcheetah_2x3", *OTHER_TASKS])
 def test_the_page_has_what_the_controlled_experiment_says(task: str) -> None:
     for row in controlled(task):
         assert row in page()
@@ -20,6 +20,15 @@ def test_the_page_has_what_the_controlled_experiment_says(task: str) -> None:
 def test_the_page_has_how_the_experiment_on_navigation_went_on() -> None:
     for row in progress("simple_spread_n3"):
         assert row in page()
+
+
+def test_the_page_has_how_omad_and_the_gaussian_differ_with_less_entropy() -> None:
+    gaussian = "gaussian with entropy.target = 2"
+    for name, other in (
+        ("omad with entropy.target = 4", gaussian),
+        (gaussian, "gaussian with entropy.target = 4"),
+    ):
+        assert between("halfcheetah_2x3", name, other) in page()
 
 
 def test_the_page_has_what_trainings_cost() -> None:
