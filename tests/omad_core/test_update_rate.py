@@ -3,6 +3,7 @@
 from math import floor
 
 import pytest
+from member_checks import RATES
 
 from omad_core.config import TrainConfig, update_rate
 from omad_core.engine.trainer import Trainer
@@ -10,8 +11,6 @@ from omad_core.errors import ConfigError
 from omad_core.events import Progress
 from omad_core.population import Population
 from omad_core.settings import from_dict, replace, to_dict
-
-RATES = [(0.05, 1, 1), (0.05, 2, 3), (0.5, 1, 3), (0.5, 3, 2), (1, 1, 3), (1, 3, 2), (2, 1, 3), (2, 2, 1)]
 
 
 def of(small, rate, envs, delay, **changes):

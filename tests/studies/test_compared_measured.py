@@ -28,7 +28,9 @@ def test_the_page_has_how_omad_and_the_gaussian_differ_with_less_entropy() -> No
         ("omad with entropy.target = 4", gaussian),
         (gaussian, "gaussian with entropy.target = 4"),
     ):
-        assert between("halfcheetah_2x3", name, other) in page()
+        difference = between("halfcheetah_2x3", name, other)
+        assert difference
+        assert difference in page()
 
 
 def test_the_page_has_what_trainings_cost() -> None:

@@ -9,6 +9,8 @@ from omad_core.events import MemberId, Progress
 from omad_core.population import Population
 
 Arrays = Mapping[str, Any]
+RATES = [(0.05, 1, 1), (0.05, 2, 3), (0.5, 1, 3), (0.5, 3, 2), (1, 1, 3), (1, 3, 2), (2, 1, 3), (2, 2, 1)]
+"""Updates a step, environments a member, critic updates an actor update."""
 
 
 def advance_to(population: Population, member: MemberId, env_steps: int) -> None:

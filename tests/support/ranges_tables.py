@@ -102,17 +102,6 @@ def outside() -> Iterator[str]:
         yield f"| {name} | {cell(values)} |"
 
 
-def best(share: float = 0.25) -> Iterator[str]:
-    """A row a setting: between which values the best trainings lie, all tasks together."""
-    lines = read("ranges.jsonl")
-    ranked = sorted(zip(ranks(lines), map(settings, lines), strict=True), key=lambda pair: -pair[0])
-    good = [drawn for _, drawn in ranked[: round(share * len(ranked))]]
-    for name in RANGES:
-        values = sorted(drawn[name] for drawn in good if name in drawn)
-        yield f"| {name} | {', '.join(f'{value:g}' for value in values)} |"
-
-
 if __name__ == "__main__":
     print(*rows(), sep="\n")
     print(*outside(), sep="\n")
-    print(*best(), sep="\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from member_checks import advance_to, assert_same, learned
+from member_checks import RATES, advance_to, assert_same, learned
 
 from omad_core.algorithm.learner import Learner
 from omad_core.algorithms import ALGORITHMS
@@ -23,8 +23,6 @@ from omad_core.settings import get, replace, to_dict
 sys.path.insert(0, str(Path(__file__).parent))
 from tape import Tape, call_again, record
 
-RATES = [(0.05, 1, 1), (0.05, 2, 3), (0.5, 1, 3), (0.5, 3, 2), (1, 1, 3), (1, 3, 2), (2, 1, 3), (2, 2, 1)]
-"""Updates a step, environments a member, critic updates an actor update."""
 SYNCS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "lift_fresh")
 
 
